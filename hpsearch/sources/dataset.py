@@ -32,6 +32,7 @@ from hpsearch.sources.normal import divide_kinds, reference
 from hpsearch.sources.read import read
 from hpsearch.sources.room import Cache, Room
 from hpsearch.sources.rows import Part, Resident, Streamed
+from hpsearch.sources.scaling import deviations
 from hpsearch.sources.split import DataSettings, facts
 from hpsearch.sources.stream import Stream
 from hpsearch.spec.problem import REFERENCE, Kind, Problem
@@ -275,4 +276,5 @@ def _target_scale(raw: Raw, train: Rows) -> tuple[float, float]:
     if TASKS[raw.task].target != "numbers":
         return 0.0, 1.0
     targets = raw.targets[train]
-    return float(targets.mean()), float(targets.std()) or 1.0
+    mean = float(targets.mean())
+    return mean, float(deviations(mean, targets.var(), len(targets)))

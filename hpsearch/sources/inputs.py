@@ -16,6 +16,7 @@ from pydantic import Field
 
 from hpsearch.errors import DataError, line
 from hpsearch.files import open_regular
+from hpsearch.sources.scaling import deviations
 from hpsearch.spec.problem import Kind
 from hpsearch.spec.source import SOURCES
 
@@ -395,10 +396,11 @@ def fit_images(images_NCHW: NDArray[np.uint8], brightest: int) -> ImageInputs:
     images = images_NCHW.astype(np.float32)
     mean = images.mean(axis=(0, 2, 3), keepdims=True, dtype=np.float64).astype(np.float32)
     images -= mean
-    deviation = np.sqrt((images**2).mean(axis=(0, 2, 3), dtype=np.float64))
-    scale = np.where(deviation > 0, deviation, 1.0).astype(np.float32)
-    shape = tuple(images.shape[1:])
-    return ImageInputs(shape, brightest, _plain(mean.ravel()), _plain(scale))
+    variance = (images**2).mean(axis=(0, 2, 3), dtype=np.float64)
+    shape, mean = tuple(images.shape[1:]), mean.ravel()
+    count = len(images) * shape[1] * shape[2]
+    scale = deviations(mean, variance, count).astype(np.float32)
+    return ImageInputs(shape, brightest, _plain(mean), _plain(scale))
 
 
 def _plain(array: NDArray[np.float32]) -> tuple[float, ...]:
@@ -466,8 +468,6 @@ def fit_rows(rows_ND: NDArray[Any]) -> RowInputs:
             "fit_images"
         )
     rows = rows_ND.astype(np.float64)
-    deviation = rows.std(axis=0)
-    return RowInputs(
-        tuple(map(float, rows.mean(axis=0))),
-        tuple(map(float, np.where(deviation > 0, deviation, 1.0))),
-    )
+    mean = rows.mean(axis=0)
+    scale = deviations(mean, rows.var(axis=0), len(rows))
+    return RowInputs(tuple(map(float, mean)), tuple(map(float, scale)))

@@ -28,6 +28,7 @@ from hpsearch.sources.inputs import (
     only_file,
     scaled_units,
 )
+from hpsearch.sources.scaling import deviations
 
 if TYPE_CHECKING:
     from hpsearch.sources.raw import Rows
@@ -211,8 +212,7 @@ def fit(
     squares = sum(
         ((numbers - middle) ** 2).sum(axis=axes) for _, numbers in training.blocks(layout)
     )
-    deviation = np.sqrt(squares / count)
-    scale = np.where(deviation > 0, deviation, 1.0)
+    scale = deviations(mean, squares / count, count)
     ends = _ends(training.array.dtype, float(low), float(high)) if layout.kind == "images" else None
     return ArrayInputs(layout, tuple(mean.tolist()), tuple(scale.tolist()), names, classes, ends)
 

@@ -20,6 +20,7 @@ from hpsearch.sources.csv.inputs import (
     read_columns,
 )
 from hpsearch.sources.raw import Raw
+from hpsearch.sources.scaling import deviations
 from hpsearch.spec.task import TASKS, usual
 
 if TYPE_CHECKING:
@@ -143,12 +144,8 @@ def _number(name: str, values_N: NDArray[Any]) -> Number:
     present = values_N[~np.isnan(values_N)]
     median = float(np.median(present)) if len(present) else 0.0
     filled_N = np.where(np.isnan(values_N), median, values_N)
-    mean, variance, rows = filled_N.mean(), filled_N.var(), len(filled_N)
-    # A variance within its own rounding error is none: Chan, Golub and LeVeque, "Algorithms for
-    # Computing the Sample Variance", The American Statistician 37, 1983.
-    eps = np.finfo(np.float64).eps
-    constant = variance <= rows * eps * variance + (rows * eps * mean) ** 2
-    return Number(name, median, float(mean), 1.0 if constant else float(np.sqrt(variance)))
+    mean = float(filled_N.mean())
+    return Number(name, median, mean, float(deviations(mean, filled_N.var(), len(filled_N))))
 
 
 def _category(name: str, texts_N: NDArray[Any]) -> Category:

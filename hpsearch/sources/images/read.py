@@ -24,6 +24,7 @@ from hpsearch.sources.look import Look
 from hpsearch.sources.normalize import fixed_scale
 from hpsearch.sources.raw import Raw
 from hpsearch.sources.room import Room
+from hpsearch.sources.scaling import deviations
 from hpsearch.sources.unreadable import attempted, refuse
 from hpsearch.spec.task import usual
 
@@ -171,9 +172,8 @@ def _scale(
     values_V = np.arange(_VALUES)
     total = counts_CV.sum(axis=1)
     mean_C = (counts_CV * values_V).sum(axis=1) / total
-    squares_C = (counts_CV * (values_V - mean_C[:, None]) ** 2).sum(axis=1) / total
-    deviation_C = np.sqrt(squares_C)
-    return _plain(mean_C), _plain(np.where(deviation_C > 0, deviation_C, 1.0))
+    variance_C = (counts_CV * (values_V - mean_C[:, None]) ** 2).sum(axis=1) / total
+    return _plain(mean_C), _plain(deviations(mean_C, variance_C, int(total[0])))
 
 
 def _plain(values: Iterable[Any]) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpsearch.sources.scaling import deviations
 from hpsearch.sources.series.windows import over
 from hpsearch.spec.task import Baseline
 from hpsearch.tasks.regression import scores
@@ -64,7 +65,8 @@ def _regressed(
     history_NT: NDArray[np.float64], targets_N: NDArray[Any], others_MT: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Ridge regression of targets on history (Hoerl and Kennard 1970), applied to others."""
-    middle, scale = history_NT.mean(), history_NT.std() or 1.0
+    middle = history_NT.mean()
+    scale = deviations(middle, history_NT.var(), history_NT.size)
     scaled_NT, wanted = (history_NT - middle) / scale, (targets_N - middle) / scale
     scaled_NT = np.column_stack([scaled_NT, np.ones(len(scaled_NT))])
     pull = np.eye(scaled_NT.shape[1]) * _RIDGE * len(scaled_NT)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hpsearch.sources.inputs import Unit
+from hpsearch.sources.scaling import deviations
 from hpsearch.sources.table import arrow, dates
 from hpsearch.sources.table.arrow import Rows
 from hpsearch.sources.table.column import Column, quoted, shown
@@ -129,12 +130,8 @@ def _scale(values_N: Values) -> Scale:
     missing_N = np.isnan(values_N)
     median = float(np.median(values_N[~missing_N])) if not missing_N.all() else 0.0
     filled_N = np.where(missing_N, median, values_N)
-    mean, variance, rows = float(filled_N.mean()), float(filled_N.var()), len(filled_N)
-    # A variance within its own rounding error is none: Chan, Golub and LeVeque, "Algorithms for
-    # Computing the Sample Variance", The American Statistician 37, 1983.
-    eps = np.finfo(np.float64).eps
-    constant = variance <= rows * eps * variance + (rows * eps * mean) ** 2
-    return Scale(median, mean, 1.0 if constant else float(np.sqrt(variance)))
+    mean = float(filled_N.mean())
+    return Scale(median, mean, float(deviations(mean, filled_N.var(), len(filled_N))))
 
 
 @dataclass(frozen=True)

@@ -121,10 +121,12 @@ def test_regression_targets_can_be_turned_back(table: Table) -> None:
     assert all(min(abs(float(y) - s) for s in salaries) < 0.05 for y in back)
 
 
-def test_a_constant_target_is_no_trouble(table: Table) -> None:
-    loaded = table(csv({"a": numbers(), "y": cycle(4.5)}))
-    assert not loaded.train.targets.any()
-    assert (loaded.target_mean, loaded.target_std) == (4.5, 1.0)
+@pytest.mark.parametrize("number", [4.5, 0.1, 1e9 + 0.1])
+def test_a_constant_target_is_no_trouble(table: Table, number: float) -> None:
+    loaded = table(csv({"a": numbers(), "y": cycle(number)}), task="regression")
+    assert loaded.train.targets.abs().max() < 1e-6
+    assert (loaded.target_mean, loaded.target_std) == (pytest.approx(number), 1.0)
+    assert "r2" not in loaded.record["baseline"]["values"]
 
 
 def test_a_rare_class_is_noted(table: Table) -> None:
