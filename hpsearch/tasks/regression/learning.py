@@ -57,19 +57,25 @@ def loss_of(name: str) -> LossFunction:
 def measure(
     outputs_KNC: Tensor, targets: Tensor, problem: Problem, wanted: Collection[str]
 ) -> Measured:
-    """All metrics, in the target's own unit."""
-    std, mean = problem.target_std, problem.target_mean
-    return Measured(metrics_of(outputs_KNC * std + mean, targets * std + mean))
+    """All metrics, in the target's own unit, by the standardised numbers: in that unit targets that
+    are far from 0 would lose their digits in single precision."""
+    return Measured(metrics_of(outputs_KNC, targets, problem.target_std))
 
 
-def metrics_of(predictions_KN1: Tensor, targets_N1: Tensor) -> dict[str, Tensor]:
-    """mse, rmse, mae and r2, (K,) each, in the unit of the arguments; N is 2 or more."""
-    error_KN, targets_N = (predictions_KN1 - targets_N1).squeeze(2), targets_N1.squeeze(1)
+def metrics_of(outputs_KN1: Tensor, targets_N1: Tensor, std: float = 1.0) -> dict[str, Tensor]:
+    """mse, rmse, mae and r2, (K,) each; N is 2 or more.
+
+    Args:
+        outputs_KN1: Of the networks.
+        targets_N1: What they should be.
+        std: What 1 of both is in the unit of the metrics.
+    """
+    error_KN, targets_N = (outputs_KN1 - targets_N1).squeeze(2), targets_N1.squeeze(1)
     mse_K = error_KN.square().mean(dim=1)
     return {
-        "mse": mse_K,
-        "rmse": mse_K.sqrt(),
-        "mae": error_KN.abs().mean(dim=1),
+        "mse": mse_K * std * std,
+        "rmse": mse_K.sqrt() * std,
+        "mae": error_KN.abs().mean(dim=1) * std,
         "r2": 1 - mse_K / targets_N.var(correction=0),
     }
 
