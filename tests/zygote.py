@@ -43,7 +43,7 @@ from tests.shared import Tenants, shared
 __all__ = ["Job", "Process", "have_a_fork_server_ready", "program", "use"]
 
 PRELOAD = [
-    "pytest", "torch", "torchmetrics", "torchvision", "optuna", "optuna.importance", "psycopg",
+    "pytest", "torch", "torchvision", "optuna", "optuna.importance", "psycopg",
     "pymysql", "scipy.stats", "sklearn.datasets", "joblib", "safetensors.torch", "alembic.config",
     "alembic.migration", "alembic.script", "rich.table", "rich.progress", "rich.markdown",
     "hpsearch.cli", "hpsearch.worker", "hpsearch.fleet",

@@ -71,7 +71,7 @@ def check_database(storage: str | None) -> dict[str, Any]:
 def _versions() -> Iterator[Finding]:
     yield Finding("python", True, True, platform.python_version())
     yield Finding("hpsearch", True, True, __version__)
-    for package in ("torch", "torchvision", "torchmetrics", "optuna", "sqlalchemy"):
+    for package in ("torch", "torchvision", "optuna", "sqlalchemy"):
         yield Finding(package, True, True, version(package))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hpsearch.spec.problem import REFERENCE
+from hpsearch.tasks import ranking
 from hpsearch.tasks.anomaly.errors import LOSSES
 from hpsearch.tasks.anomaly.showing import NORMAL, STRANGE
 from hpsearch.tasks.learning import LossFunction, Measured, Predicted
@@ -63,7 +64,7 @@ def measure(
     usual_KN = error_KN[:, normal_N]
     metrics = {"reconstruction": usual_KN.mean(dim=1)}
     if strange_N.any():  # else there is nothing to tell normal rows from
-        metrics["auroc"] = _auroc(usual_KN, error_KN[:, strange_N])
+        metrics["auroc"] = ranking.auroc(usual_KN, error_KN[:, strange_N])
     if not reference_N.any():
         return Measured(metrics)
     threshold_K = error_KN[:, reference_N].quantile(_QUANTILE, dim=1)
@@ -104,15 +105,3 @@ def _normal(targets: Tensor, problem: Problem) -> Tensor:
     # The last one is that of REFERENCE, -1.
     kinds = [name in problem.normal for name in problem.classes] + [False]
     return torch.tensor(kinds, device=targets.device)[targets]
-
-
-def _auroc(usual_KN: Tensor, strange_KN: Tensor) -> Tensor:
-    """How often a strange row has a larger error than a normal one, ties by half: the area under
-    the ROC curve (Mann and Whitney 1947; Hanley and McNeil 1982), (K,)."""
-    usual_KN = usual_KN.sort(dim=1).values
-    strange_KN = strange_KN.contiguous()
-    below, upto = (
-        torch.searchsorted(usual_KN, strange_KN, right=right).to(usual_KN.dtype)
-        for right in (False, True)
-    )
-    return (below + upto).mean(dim=1) / (2 * usual_KN.shape[1])

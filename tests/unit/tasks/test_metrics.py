@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from hpsearch.spec.problem import Problem
 from hpsearch.spec.task import TASKS
 from hpsearch.tasks.classification.measure import metrics_of as classification_metrics
+from hpsearch.tasks.regression import learning as of_numbers
 from hpsearch.tasks.regression.learning import metrics_of as regression_metrics
 from tests.later import Later
 
@@ -30,7 +32,7 @@ def slots(metrics: Mapping[str, Tensor]) -> list[dict[str, float]]:
 
 
 def by_scikit_learn(logits: Tensor, targets: Tensor) -> dict[str, float]:
-    probabilities, predicted = logits.softmax(1).numpy(), logits.argmax(1).numpy()
+    probabilities, predicted = logits.double().softmax(1).numpy(), logits.argmax(1).numpy()
     macro = {"average": "macro", "zero_division": 0.0}
     there = sorted(set(targets.tolist()))
     ranked = probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
@@ -59,7 +61,7 @@ def by_torchmetrics(logits: Tensor, targets: Tensor) -> dict[str, float]:
     found["accuracy"] = tm.multiclass_accuracy(logits, targets, classes, average="micro")
     with warnings.catch_warnings():  # a class without rows counts as 0 there
         warnings.simplefilter("ignore")
-        areas = tm.multiclass_auroc(logits.softmax(1), targets, classes, average="none")
+        areas = tm.multiclass_auroc(logits.double().softmax(1), targets, classes, average="none")
     found["auroc"] = areas[targets.unique()].mean()
     return {name: float(value) for name, value in found.items()}
 
@@ -134,6 +136,41 @@ def test_auroc_only_where_asked_for() -> None:
     assert "auroc" not in classification_metrics(torch.randn(2, 9, 3), torch.arange(9) % 3)
 
 
+def by_margins(logits: Tensor, targets: Tensor) -> float:
+    """The area under the curve of the odds of each class, which never saturate."""
+    areas = []
+    for one in range(logits.shape[1]):
+        others = [other for other in range(logits.shape[1]) if other != one]
+        margins = logits[:, one].double() - logits[:, others].double().logsumexp(1)
+        areas.append(sk.roc_auc_score(targets == one, margins))
+    return sum(areas) / len(areas)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_auroc_ranks_rows_whose_softmax_is_1(classes: int) -> None:
+    logits, targets = uneven(classes)
+    logits *= 200
+    assert (logits.double().softmax(2) == 1).double().mean() > 0.02, "nor do twice the digits help"
+    areas = classification_metrics(logits, targets, auroc=True)["auroc"].tolist()
+    assert areas == pytest.approx([by_margins(slot, targets) for slot in logits], abs=1e-6)
+    assert classification_metrics(logits.double(), targets, auroc=True)["auroc"].tolist() == areas
+
+
+def test_auroc_of_rows_in_order_is_1_and_of_equal_ones_a_half() -> None:
+    targets = torch.arange(101) // 90
+    sure = torch.stack([torch.zeros(101), 20 + torch.arange(101.0)], dim=1).unsqueeze(0)
+    assert classification_metrics(sure, targets, auroc=True)["auroc"].tolist() == [1.0]
+    for classes in (1, 2, 3):
+        same = torch.full((1, 101, classes), 0.3)
+        assert classification_metrics(same, targets, auroc=True)["auroc"].tolist() == [0.5]
+
+
+def test_auroc_of_one_class_is_no_number() -> None:
+    logits = torch.randn(2, 9, 3)
+    areas = classification_metrics(logits, torch.zeros(9, dtype=torch.int64), auroc=True)["auroc"]
+    assert areas.isnan().all()
+
+
 def test_regression_is_what_both_libraries_measure() -> None:
     torch.manual_seed(0)
     targets = torch.rand(100, 1) * 50_000
@@ -149,6 +186,16 @@ def test_regression_is_what_both_libraries_measure() -> None:
             "r2": tm_numbers.r2_score(p, targets),
         }
         assert ours == pytest.approx({n: float(v) for n, v in theirs.items()}, rel=1e-4)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(1.7e9, 10.0), (1e6, 1.0), (0.0, 1e25)])
+def test_numbers_of_any_size_are_measured_to_their_digits(mean: float, std: float) -> None:
+    problem = Problem("regression", "rows", (1,), 1, (), target_mean=mean, target_std=std)
+    outputs, targets = torch.tensor([[[0.0], [1.0]]]), torch.tensor([[0.0], [1.1]])
+    ours = of_numbers.measure(outputs, targets, problem, ()).metrics
+    assert float(ours["rmse"]) == pytest.approx(std * 0.005**0.5)
+    assert float(ours["mae"]) == pytest.approx(std * 0.05)
+    assert float(ours["r2"]) == pytest.approx(1 - 0.005 / 0.3025)
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
