@@ -21,7 +21,7 @@ from hpsearch.spec import conflicts
 from hpsearch.spec.augmentation import augments
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import WHOLE
-from hpsearch.spec.task import TASKS
+from hpsearch.spec.task import LOSS, TASKS
 from hpsearch.training import devices, optim
 from hpsearch.training.evaluation import plain
 from hpsearch.training.networks import bare, build
@@ -232,19 +232,21 @@ class TrialProgress:
         return [lr * self._schedule(self.epoch + (i + 0.5) / steps) for i in range(steps)]
 
     def advance(self, metric: str, results: Results, seconds: float) -> None:
-        """Note that an epoch is done. DivergedError where a number is not finite."""
-        metrics, improved = results.metrics, self._task.metric(metric)
+        """Note that an epoch is done. DivergedError where a loss or the metric that the study
+        improves is not finite; others that are not, as r2 of equal targets, are left out."""
+        improved = self._task.metric(metric)
         assert improved is not None
         self.improved = False
-        for name, number in metrics.items():
-            if not math.isfinite(number):
+        for name in ("train_loss", LOSS, metric):
+            if not math.isfinite(number := results.metrics.get(name, 0.0)):
                 raise DivergedError(f"{name} became {number} in epoch {self.epoch + 1}")
+        metrics = {name: n for name, n in results.metrics.items() if math.isfinite(n)}
         value, direction = metrics[metric], improved.direction
         if self.settings["schedule"] == "plateau":
             self._plateau = self._plateau.after(value, direction, self.settings)
         best = self.curve[self.best_epoch - 1] if self.best_epoch else None
         self.epoch += 1
-        self.curve.append(Epoch(self.epoch, value, dict(metrics), seconds))
+        self.curve.append(Epoch(self.epoch, value, metrics, seconds))
         if self.curve[-1].is_better(best, direction):
             self.best_epoch, self.improved = self.epoch, True
         if self._kept_epoch == self.epoch:

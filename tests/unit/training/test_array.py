@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from hpsearch.checkpoints.checkpoint import Checkpoints
 from hpsearch.errors import CheckpointError
 from hpsearch.runner import Failure, Fit, Saved
+from hpsearch.sources.dataset import Resident
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.task import TASKS
 from hpsearch.training.array import Array
@@ -269,6 +271,17 @@ def test_diverging_later_keeps_the_epochs_before(digits: Dataset, candidate, mon
         digits.train.inputs[0, 0, 0, 0] = kept
     assert (report.failure, report.last.epoch) == (Failure.DIVERGED, 2)
     assert report.message == "train_loss became nan in epoch 3"
+
+
+def test_a_metric_beside_that_has_no_value_is_left_out(diabetes: Dataset, candidate) -> None:
+    part = diabetes.validation
+    alike = replace(diabetes, validation=Resident(part.inputs, torch.ones_like(part.targets)))
+    for metric, failure in (("rmse", None), ("r2", Failure.DIVERGED)):
+        array = Array(alike, metric, DEVICE)
+        array.add(candidate(loss="mse"))
+        (report,) = array.reports()
+        assert report.failure is failure, report.message
+        assert failure or "r2" not in report.last.metrics
 
 
 def test_an_interruption_breaks_the_epoch_off(digits: Dataset, candidate) -> None:
