@@ -82,6 +82,6 @@ def forward_flop(layer: nn.Module, output: Tensor | tuple[Tensor, ...]) -> float
     if not weights or isinstance(layer, (torch.nn.Embedding, torch.nn.EmbeddingBag)):
         return 0.0
     tensor = output if isinstance(output, torch.Tensor) else output[0]
-    maps = tensor.dim() > 3  # (N, C, H, W) beside (N, L, C)
+    maps = tensor.dim() > 2 and any(w.dim() > 2 for w in weights)  # (N, C, ...) beside (N, ..., C)
     places = tensor.numel() // max(tensor.shape[1 if maps else -1], 1)
     return 2.0 * places * sum(w.numel() for w in weights)

@@ -87,6 +87,7 @@ def test_inside_a_step_all_can_be_had(digits: Dataset, candidate) -> None:
 
 
 CONVOLUTIONS = nn.Conv2d(4, 8, 3, padding=1, groups=2), nn.ReLU(), nn.Conv2d(8, 8, 3)
+SERIES = nn.Conv1d(4, 8, 5, padding=2), nn.ReLU(), nn.ConvTranspose1d(8, 6, 3, padding=1)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,9 @@ CONVOLUTIONS = nn.Conv2d(4, 8, 3, padding=1, groups=2), nn.ReLU(), nn.Conv2d(8, 
     [
         ((nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 4)), (8,)),
         (CONVOLUTIONS, (4, 9, 7)),
+        (SERIES, (4, 30)),
         ((nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)), (5, 8)),
+        ((nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)), (5, 7, 8)),
     ],
 )
 def test_the_work_is_counted_as_pytorch_counts_it(
