@@ -13,7 +13,7 @@ from hpsearch.spec.conflicts import SettingsError
 from hpsearch.training import devices
 from hpsearch.training.augmentation.batches import Augmentation, mixing
 from hpsearch.training.evaluation import in_parts, trained_loss
-from hpsearch.training.stacking.fused import Fused
+from hpsearch.training.stacking.fused import Fused, apart
 from hpsearch.training.stacking.optimizers import MOMENTS, counters
 from hpsearch.training.step_threads import StepThreads
 from hpsearch.training.tuning import set_training
@@ -139,9 +139,11 @@ class Solo:
         clip = self.members[0].settings["clip"]
         inputs, *wanted = batch
         loss = self._loss(self._forward(inputs).unsqueeze(0), *wanted)
+        gradients: Sequence[Tensor | None]
         gradients = torch.autograd.grad(loss.sum(), self._weights, allow_unused=True)
         with torch.no_grad():
             if clip is not None:
+                gradients = apart(gradients)
                 _clip([part for part in gradients if part is not None], clip)
             for rule in self._rules:
                 rule.step(gradients, rate)
@@ -181,7 +183,7 @@ class Solo:
         numbers = list(self._parameters)
         state: dict[int, dict[str, Any]] = {}
         for rule in self._rules:
-            counts = counters(settings, int(rule.count))
+            counts = counters(settings, rule.count)
             for place in rule.places if rule.count else ():
                 moments = {name: self._moments[name][place] for name in names}
                 state[numbers[place]] = moments | counts
@@ -204,19 +206,24 @@ class _Rule:
     ) -> None:  # fmt: skip
         """`weights` and `moments` are those of all groups."""
         self.places, self._pace = group
-        self.count = torch.zeros((), device=device)
+        self.count = 0
         """Steps made."""
+        self._count = torch.zeros((), device=device)
+        """The same, for kernels."""
         own = {name: [each[i] for i in self.places] for name, each in moments.items()}
-        self._fused = Fused(course.settings, [weights[i] for i in self.places], own, self.count)
+        self._fused = Fused(course.settings, [weights[i] for i in self.places], own, self._count)
 
     def begin(self, course: TrialProgress) -> None:
         """Begin where `course` was restored."""
-        self.count.fill_((course.epoch - self._pace.since) * len(course.batches))
+        self.count = (course.epoch - self._pace.since) * len(course.batches)
+        self._count.fill_(self.count)
 
     def step(self, gradients: Sequence[Tensor | None], rate: float) -> None:
         """One step, by the gradients of all groups."""
-        self.count.add_(1)
-        self._fused.step([gradients[i] for i in self.places], rate * self._pace.factor)
+        self.count += 1
+        self._count.add_(1)
+        own = [gradients[i] for i in self.places]
+        self._fused.step(own, rate * self._pace.factor, self.count)
 
 
 def _clip(gradients: Sequence[Tensor], largest: float) -> None:

@@ -8,17 +8,18 @@ made by the rules for many candidates, parameter by parameter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from hpsearch.training.stacking.optimizers import EPS, Settings, plan, step
+from hpsearch.training.stacking.optimizers import EPS, Settings, Step, plan, step
 
-__all__ = ["Fused"]
+__all__ = ["Fused", "apart"]
 
 _Tensors = list[Tensor]
 _Moments = Mapping[str, _Tensors]
+_Gradient = TypeVar("_Gradient", Tensor, Tensor | None)
 
 _FEW = 4096
 """Parameters of a network up to which one call for all slots is faster than one for each."""
@@ -41,6 +42,7 @@ class Fused:
         self._rule = settings["optimizer"]
         device = weights[0].device
         self._fixed = Settings.of([settings], device)
+        self._on_cpu = Settings.of([settings], torch.device("cpu"))
         self._kernel = None
         if device.type in ("cpu", "cuda") and _has_kernel(self._rule):
             self._kernel = _KERNELS[self._rule](settings)
@@ -50,9 +52,12 @@ class Fused:
         """Whether the slots of a stack should each make their own steps."""
         return device.type == "cpu" and parameters > _FEW and _has_kernel(settings["optimizer"])
 
-    def step(self, gradients: Sequence[Tensor | None], rate: float) -> None:
+    def step(self, gradients: Sequence[Tensor | None], rate: float, number: int) -> None:
         """Make one step at a learning rate. Parameters without a gradient stay; the others'
-        gradients are used up."""
+        gradients may be used up.
+
+        `number` is what `count` is: to read that would wait for a GPU.
+        """
         weights, moments = self._weights, self._moments
         parts = [gradient for gradient in gradients if gradient is not None]
         if len(parts) < len(gradients):
@@ -61,17 +66,35 @@ class Fused:
             moments = {name: [each[i] for i in used] for name, each in moments.items()}
         parts = list(map(_laid_out, parts, weights))
         if self._kernel is None:
-            self._plain(weights, parts, moments, rate)
+            self._plain(weights, parts, moments, rate, number)
         else:
             self._kernel(weights, parts, moments, [self._count] * len(weights), rate)
 
     def _plain(
-        self, weights: _Tensors, gradients: _Tensors, moments: _Moments, rate: float
+        self, weights: _Tensors, gradients: _Tensors, moments: _Moments, rate: float, number: int
     ) -> None:
-        now = plan(self._rule, [[rate]], [int(self._count) - 1], self._fixed)[0]
-        for i, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
+        (now,) = plan(self._rule, [[rate]], [number - 1], self._on_cpu)
+        if not weights[0].is_cpu:  # filled in: a copy to a GPU would wait for it
+            columns = now.columns.flatten().tolist()
+            now = Step(torch.stack([torch.full_like(self._fixed.momentum, n) for n in columns]))
+        for i, (weight, gradient) in enumerate(zip(weights, apart(gradients), strict=True)):
             own = {name: each[i].unsqueeze(0) for name, each in moments.items()}
             step(self._rule, weight.unsqueeze(0), gradient.unsqueeze(0), own, self._fixed, now)
+
+
+def apart(gradients: Sequence[_Gradient]) -> Sequence[_Gradient]:
+    """Gradients that can be changed in place: as they are, or copies where some share memory.
+
+    Autograd gives both terms of a sum one tensor, what was concatenated parts of one, and all that
+    was summed up one number, expanded.
+    """
+    parts = [gradient for gradient in gradients if gradient is not None]
+    end = 0
+    for start, size, strides in sorted([(g.data_ptr(), g.nbytes, g.stride()) for g in parts]):
+        if start < end or 0 in strides:
+            return [gradient if gradient is None else gradient.clone() for gradient in gradients]
+        end = start + size
+    return gradients
 
 
 def _laid_out(gradient: Tensor, weight: Tensor) -> Tensor:

@@ -72,6 +72,8 @@ class Step:
     """(C, K, 1): the numbers that the optimizer's rule asks for, such as the learning rate."""
     rates: tuple[float, ...] = ()
     """(K,): the learning rates."""
+    numbers: tuple[int, ...] = ()
+    """(K,): the number of the step of each slot, from 1 on."""
 
 
 _Moments = Mapping[str, Tensor]
@@ -101,8 +103,9 @@ def plan(
     count_KS = torch.tensor(done_K).unsqueeze(1) + torch.arange(1, rate_KS.shape[1] + 1)
     columns_CKS = torch.stack(_RULES[optimizer].columns(rate_KS, count_KS, settings))
     columns_SCK1 = columns_CKS.permute(2, 0, 1).contiguous().to(settings.weight_decay).unsqueeze(3)
-    pairs = zip(columns_SCK1.unbind(), zip(*rates_KS, strict=True), strict=True)
-    return [Step(columns, rates) for columns, rates in pairs]
+    rates_SK, numbers_SK = zip(*rates_KS, strict=True), zip(*count_KS.tolist(), strict=True)
+    steps = zip(columns_SCK1.unbind(), rates_SK, numbers_SK, strict=True)
+    return [Step(*own) for own in steps]
 
 
 def step(

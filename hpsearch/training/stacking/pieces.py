@@ -85,8 +85,9 @@ class Piece:
             optimizers.step(self._rule, self._weights, gradient, self._moments, self._fixed, now)
             return
         self._count_K.add_(1)
-        for slot, own, rate in zip(self._slots, gradient, now.rates, strict=True):
-            slot.step([own], rate)
+        each = zip(self._slots, gradient, now.rates, now.numbers, strict=True)
+        for slot, own, rate, number in each:
+            slot.step([own], rate, number)
 
 
 def pieces_of(

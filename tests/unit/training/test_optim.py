@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import lr_scheduler
 
+from hpsearch.families import Family, Problem
+from hpsearch.runner.candidate import Candidate
 from hpsearch.spec import settings as catalog
 from hpsearch.spec.family import FAMILIES
 from hpsearch.spec.settings import Direction
@@ -14,7 +18,8 @@ from hpsearch.training.optim import Plateau, schedule
 from hpsearch.training.stacking import fused, optimizers
 from hpsearch.training.stacking.fused import Fused
 from hpsearch.training.stacking.optimizers import COUNTERS, MOMENTS, counters
-from tests.unit.training.packing import packed, state_of
+from hpsearch.training.trial_progress import TrialProgress
+from tests.unit.training.packing import alone, distance, packed, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -230,7 +235,8 @@ class Ours:
     @torch.no_grad()
     def step(self) -> None:
         self.count.add_(1)
-        self.rule.step([weight.grad for weight in self.weights], self.rate)
+        gradients = [weight.grad for weight in self.weights]
+        self.rule.step(gradients, self.rate, int(self.count))
 
 
 class Slots(Ours):
@@ -296,6 +302,56 @@ def test_what_has_no_gradient_stays() -> None:
     weights = [torch.ones(2), torch.ones(3)]
     moments = {name: [torch.zeros(2), torch.zeros(3)] for name in MOMENTS["adamw"]}
     chosen = settings(optimizer="adamw", weight_decay=0.5)
-    Fused(chosen, weights, moments, torch.ones(())).step([torch.ones(2), None], 0.1)
+    Fused(chosen, weights, moments, torch.ones(())).step([torch.ones(2), None], 0.1, 1)
     assert bool((weights[0] != 1).all())
     assert torch.equal(weights[1], torch.ones(3))
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_without_a_kernel_nothing_is_read_from_the_device(name: str) -> None:
+    """To read a number would wait for a GPU in each step; from this device none can be read."""
+    weight, count = torch.ones(2, device="meta"), torch.ones((), device="meta")
+    moments = {moment: [torch.zeros_like(weight)] for moment in MOMENTS[name]}
+    rule = Fused(settings(optimizer=name), [weight], moments, count)
+    rule.step([torch.ones_like(weight)], 0.1, 1)
+
+
+class Shared(nn.Module):
+    """Autograd gives `weight` and `delta` one gradient, `some` a part of it, `scale` one number."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        rows = problem.outputs
+        self.weight, self.delta, self.some = (
+            nn.Parameter(torch.randn(count, 64) / 8) for count in (rows, rows, rows - 1)
+        )
+        self.scale = nn.Parameter(torch.full((4,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        some = torch.cat([torch.zeros_like(self.some[:1]), self.some])
+        return F.linear(x.flatten(1), self.weight + self.delta + some) * self.scale.sum()
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+@pytest.mark.parametrize("name", TORCHS)
+def test_gradients_that_share_memory_are_those_of_torch(
+    name: str, clip: float | None, double: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = Family(name="shared", doc="Weights that are added.", takes=frozenset({"images"}),
+                    settings=(), build=f"{__name__}:Shared")  # fmt: skip
+    monkeypatch.setitem(FAMILIES._loaded, "shared", family)
+    changes, plain = TORCHS[name]
+    own = {**BASE, **changes, "clip": clip, "epochs": 1, "batch_size": 105}
+    one = Candidate(0, "shared", {**family.vocabulary().defaults, **own}, 7)
+    progress = TrialProgress(one, double)
+    network = progress.network()
+    rule = plain(list(network.parameters()))
+    for rows in torch.split(progress.order(), progress.batches):
+        inputs, targets = double.train.batch(rows)
+        rule.zero_grad()
+        F.cross_entropy(network(inputs), targets).backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), clip)
+        rule.step()
+    _, state = alone(double, one)
+    assert distance(state, {"model": network.state_dict()}) < 1e-9
