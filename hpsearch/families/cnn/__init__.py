@@ -31,8 +31,9 @@ FAMILY = Family(
                 low=1, high=15, more="capacity"),
         BATCH_NORM, ACTIVATION, DROPOUT,
         Setting("head", "choice", "flatten",
-                "How the maps become a vector: all of them, or the mean of each (gap).",
-                choices=("flatten", "gap")),
+                "How the maps become a vector: all of them, or of each the mean (gap) or the "
+                "largest value (max). max suits small objects that may lie anywhere.",
+                choices=("flatten", "gap", "max")),
         Setting("dense", "int", 0, "Units of a dense layer before the last one; 0 for none.",
                 low=0, high=65536, more="capacity"),
         INIT, NEGATIVE_SLOPE,

@@ -31,7 +31,7 @@ def count(
         if min(height, width) >= 2:
             height, width = height // 2, width // 2
         maps = wider
-    features = maps if head == "gap" else maps * height * width
+    features = maps * height * width if head == "flatten" else maps
     if dense:
         return total + sizes.dense(features, dense) + sizes.dense(dense, problem.outputs)
     return total + sizes.dense(features, problem.outputs)

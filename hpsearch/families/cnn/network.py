@@ -36,7 +36,8 @@ def cnn(
 
     An input of any size will do: a block leaves its pooling out once a side is below 2. A list of
     channels decides the number of blocks too, whatever `blocks` says. The head is all maps as one
-    vector (`flatten`) or the mean of each (`gap`), then `dense` units if any.
+    vector (`flatten`), the mean of each (`gap`) or the largest value of each (`max`), then `dense`
+    units if any.
     """
     maps, height, width = problem.shape
     block = _Block(kernel, convs, batch_norm, activation, negative_slope, squeeze_excite, skip)
@@ -52,8 +53,9 @@ def cnn(
             height, width = height // 2, width // 2
         layers += bent()
         maps = wider
-    if head == "gap":
-        layers, height, width = [*layers, nn.AdaptiveAvgPool2d(1)], 1, 1
+    if head != "flatten":
+        layers.append(nn.AdaptiveAvgPool2d(1) if head == "gap" else nn.AdaptiveMaxPool2d(1))
+        height = width = 1
     layers.append(nn.Flatten())
     features = maps * height * width
     if dense:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -59,9 +61,16 @@ def test_only_no_activation_is_linear(activation: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 8, 8), (2, 5, 3), (1, 1, 1)])
-@pytest.mark.parametrize("head", ["flatten", "gap"])
+@pytest.mark.parametrize("head", ["flatten", "gap", "max"])
 def test_a_cnn_takes_any_image(shape: tuple[int, ...], head: str) -> None:
     assert cnn(shape, blocks=4, channels=2, head=head)(torch.randn(3, *shape)).shape == (3, 10)
+
+
+@pytest.mark.parametrize(("head", "of"), [("gap", torch.mean), ("max", torch.amax)])
+def test_a_head_makes_one_number_of_each_map(head: str, of: Callable[..., torch.Tensor]) -> None:
+    network, images = cnn((1, 9, 5), blocks=1, channels=4, head=head), torch.randn(3, 1, 9, 5)
+    assert network[-1].in_features == 4
+    assert torch.allclose(network(images), network[-1](of(network[:4](images), (2, 3))))
 
 
 def test_channels_double_each_block_or_are_listed() -> None:

@@ -113,7 +113,7 @@ def test_dense_networks(shape, depth: int, batch_norm: bool) -> None:
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize("head", ["flatten", "gap"])
+@pytest.mark.parametrize("head", ["flatten", "gap", "max"])
 @pytest.mark.parametrize("dense", [0, 5])
 @pytest.mark.parametrize("kernel", [2, 3])
 def test_convolutions(batch_norm: bool, head: str, dense: int, kernel: int) -> None:
