@@ -55,6 +55,9 @@ class Job:
 
 _MOST_WORDS = 1000
 """Letters of a reason."""
+_SEEDS = 1 << 31
+"""What own training code is given is below it: NumPy, scikit-learn and Lightning take 32 bits, and
+others a whole number of 32 bits with a sign."""
 
 
 class At(Enum):
@@ -154,8 +157,9 @@ class Member:
         return {
             "function": function, "command": command, "metrics": job.metrics, "part": part,
             "code": str(job.code.folder),
-            "manifest": dict(job.code.manifest.files), "params": params, "seed": candidate.seed,
-            "device": device.partition(":")[0], "folder": str(self.folder),
+            "manifest": dict(job.code.manifest.files), "params": params,
+            "seed": candidate.seed % _SEEDS, "device": device.partition(":")[0],
+            "folder": str(self.folder),
             "epochs": epochs, "epoch": self.epoch, "metric": job.metric,
             "direction": job.direction, "keep_best": self.keeping.best, "best_value": best_value,
             "saved": None if saved is None else str(saved), "cpus": job.cpus,

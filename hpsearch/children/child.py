@@ -266,7 +266,7 @@ class Trial:
         import torch
 
         random.seed(seed)
-        np.random.seed(seed % (1 << 32))
+        np.random.seed(seed)
         with _untraced():  # for each kind of device PyTorch keeps from where it was called
             torch.manual_seed(seed)
         threads = self._order["cpus"] or self._order["threads"]

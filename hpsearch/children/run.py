@@ -48,7 +48,7 @@ class Run:
     params: Mapping[str, Any]
     """The parameters of this trial by name."""
     seed: int
-    """The trial's seed, 63 bits. Python, NumPy and PyTorch are seeded with it already."""
+    """The trial's seed, below 2^31. Python, NumPy and PyTorch are seeded with it already."""
     device: str
     """Where to train: `cpu`, `cuda` or `mps`."""
     folder: Path

@@ -30,7 +30,7 @@ class Candidate:
     """A value for each setting of its `vocabulary`; `epochs` is never None."""
     seed: int
     """63 bits. Initial weights and data order depend on nothing else; dropout, in a stack, on its
-    neighbours' too."""
+    neighbours' too. Own training code is given the lower 31."""
     task: str | None = None
     """The study's task where it names one: a table may be for another one of hpsearch's own."""
 

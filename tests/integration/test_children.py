@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,13 @@ def test_a_trial_reports_its_epochs_and_another_follows_in_the_same_process(chil
         assert [r.last.value for r in own] == [4, 2, 4 / 3]
         assert [r.finished for r in own] == [False, False, True]
     assert len({r.last.metrics["pid"] for r in reports}) == 1
+
+
+def test_the_seed_is_one_that_numpy_takes(children) -> None:
+    code = "import numpy as np\n" + SIMPLE.replace("for", "np.random.seed(run.seed)\n    for")
+    runner = children(code.replace("score=", "seed=run.seed, score="))
+    runner.add(replace(candidate(epochs=1), seed=(1 << 63) - 2))
+    assert all_reports(runner)[-1].last.metrics["seed"] == (1 << 31) - 2
 
 
 def test_a_fresh_process_a_trial(children) -> None:
@@ -1238,12 +1246,13 @@ def test_what_a_command_is_given(children, tmp_path: Path) -> None:
         "import json, os, sys\n"
         "params = json.load(open(os.environ['HPSEARCH_PARAMS']))\n"
         "print(json.dumps({'score': 1, 'same': float(params['width'] == 4 and sys.argv[1:] == "
-        "['--width=4', 'true', '[1, 2]', str(params['seed']), 'cpu', '{}'])}))\n"
+        "['--width=4', 'true', '[1, 2]', '2147483646', 'cpu', '{}'] and "
+        "params['seed'] == 2147483646)}))\n"
     )
     (tmp_path / "given.py").write_text(code)
     words = ("--width={width}", "{flag}", "{sizes}", "{seed}", "{device}", "{}")
     runner = children("", command=(sys.executable, "given.py", *words))
-    runner.add(candidate(epochs=1, flag=True, sizes=(1, 2)))
+    runner.add(replace(candidate(epochs=1, flag=True, sizes=(1, 2)), seed=(1 << 63) - 2))
     assert all_reports(runner)[-1].last.metrics["same"] == 1.0
 
 
