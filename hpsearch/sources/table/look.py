@@ -11,7 +11,7 @@ from hpsearch.sources.look import Look
 from hpsearch.sources.table.column import number_of, shown
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.describe import describe
-from hpsearch.sources.table.rules import WHOLE_BYTES
+from hpsearch.sources.table.rules import SMALL_BYTES, WHOLE_BYTES
 from hpsearch.sources.table.sample import sample
 from hpsearch.spec.task import TASKS
 
@@ -42,10 +42,10 @@ def advised(decision: Decision, *, split: bool) -> Decision:
 
 
 def look(section: TableSpec, base: Path) -> Look:
-    """What the first thousand rows of a table show.
+    """What a table shows: one of up to 4 MB as a whole, of a larger one its first thousand rows.
 
-    Where these leave open what a column is, a file of up to 64 MB is read whole. Otherwise neither
-    NumPy nor Arrow is imported for a text, such as CSV. Raises DataError for what cannot be read,
+    Where these leave open what a column is, a file of up to 64 MB is read whole. For a text of up to
+    a MiB, such as CSV, neither NumPy nor Arrow is imported. Raises DataError for what cannot be read,
     and for a column that is missing.
     """
     path, overrides = base / section.path, section.overrides
@@ -53,7 +53,8 @@ def look(section: TableSpec, base: Path) -> Look:
     table = sample(path, options)
     try:
         decision = decide(table, section.target, overrides, kind_of(section))
-        if decision.is_open(section.target) and path.stat().st_size <= WHOLE_BYTES:
+        most = WHOLE_BYTES if decision.is_open(section.target) else SMALL_BYTES
+        if not table.complete and path.stat().st_size <= most:
             from hpsearch.sources.table import cells
 
             table = cells.read(path, options)

@@ -9,7 +9,7 @@ from typing import Literal
 __all__ = [
     "FEW_VALUES", "IDENTIFIER_SHARE", "KNOWN_MARKS", "LEADING_ZEROS_SHARE", "LIKELY_MARKS",
     "MIXED_SHARE", "MOST_INPUTS", "MOST_ODD_TEXTS", "NUMBER_SHARE", "TEXT_SHARE", "TEXT_WORDS",
-    "WHOLE_BYTES", "Override", "Overrides",
+    "SMALL_BYTES", "WHOLE_BYTES", "Override", "Overrides",
     "enough_gaps", "few_are_odd", "frequent",
 ]  # fmt: skip
 
@@ -61,6 +61,8 @@ of its own; the others share one, as in scikit-learn's `OneHotEncoder(min_freque
 MOST_INPUTS = 64
 """Inputs that one column of texts can have."""
 
+SMALL_BYTES = 4 << 20
+"""A table of up to so many is read whole for a quick look, which takes half a second at most."""
 WHOLE_BYTES = 64 << 20
 """Of a larger table a quick look is at the first thousand rows, whatever these leave open."""
 

@@ -1,4 +1,6 @@
-"""The first rows of a table, for a quick check: of a CSV file by the standard library alone."""
+"""A small table, or the first rows of a large one, for a quick check: of a CSV file by the standard
+library alone.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ __all__ = ["sample"]
 
 
 def sample(path: Path, options: ReadOptions | None = None) -> Table:
-    """The first thousand rows of a file; of JSON lines those in its first MiB, of others all.
+    """All rows of a text of up to a MiB, the first thousand of a larger one; of JSON lines those in
+    its first MiB, of others all.
 
     Raises DataError as `cells.read` does, for faults within these rows.
     """
@@ -37,9 +40,7 @@ def _of_text(source: str, content: Content, options: ReadOptions) -> Table:
     complete = content.complete and len(content.data) == len(head)
     dialect = dialect_of(source, head, options, complete=complete)
     rows = rows_of(source, head, dialect, every=options.every, complete=complete)
-    records = list(islice(rows, SAMPLE_ROWS + 1))
-    complete = complete and len(records) <= SAMPLE_ROWS
-    del records[SAMPLE_ROWS:]
+    records = list(rows if complete else islice(rows, SAMPLE_ROWS))
     cells = [*zip(*(record.cells for record in records), strict=True)] or [()] * dialect.width
     places, notes = usable(
         source, dialect.header, lambda place: not any(map(str.strip, cells[place]))

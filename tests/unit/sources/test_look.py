@@ -51,8 +51,14 @@ def test_of_a_small_table_all_is_known(seen: Seen) -> None:
     assert (small.classes, small.rarest) == (("u", "v"), 14)
 
 
+@pytest.mark.parametrize("rows", [1500, 120_000])
+def test_of_a_table_of_a_few_megabytes_all_rows_are_read(seen: Seen, rows: int) -> None:
+    whole = seen(table(rows))
+    assert (whole.title, whole.rarest) == (f"wine.csv: {rows:,} rows", rows // 3)
+
+
 def test_of_a_large_table_only_its_first_rows(seen: Seen) -> None:
-    large = seen(table(1500))
+    large = seen(table(400_000))
     assert large.title == "wine.csv: its first 1,000 rows"
     assert (large.classes, large.rarest) == (None, None)
 
