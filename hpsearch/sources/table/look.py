@@ -44,9 +44,9 @@ def advised(decision: Decision, *, split: bool) -> Decision:
 def look(section: TableSpec, base: Path) -> Look:
     """What a table shows: one of up to 4 MB as a whole, of a larger one its first thousand rows.
 
-    Where these leave open what a column is, a file of up to 64 MB is read whole. For a text of up to
-    a MiB, such as CSV, neither NumPy nor Arrow is imported. Raises DataError for what cannot be read,
-    and for a column that is missing.
+    Where these leave open what a column is, a file of up to 64 MB is read whole. For a text of up
+    to a MiB, such as CSV, neither NumPy nor Arrow is imported. Raises DataError for what cannot be
+    read, and for a column that is missing.
     """
     path, overrides = base / section.path, section.overrides
     options = replace(section.reading, texts=overrides.as_texts)

@@ -8,8 +8,8 @@ from typing import Literal
 
 __all__ = [
     "FEW_VALUES", "IDENTIFIER_SHARE", "KNOWN_MARKS", "LEADING_ZEROS_SHARE", "LIKELY_MARKS",
-    "MIXED_SHARE", "MOST_INPUTS", "MOST_ODD_TEXTS", "NUMBER_SHARE", "TEXT_SHARE", "TEXT_WORDS",
-    "SMALL_BYTES", "WHOLE_BYTES", "Override", "Overrides",
+    "MIXED_SHARE", "MOST_INPUTS", "MOST_ODD_TEXTS", "NUMBER_SHARE", "SMALL_BYTES", "TEXT_SHARE",
+    "TEXT_WORDS", "WHOLE_BYTES", "Override", "Overrides",
     "enough_gaps", "few_are_odd", "frequent",
 ]  # fmt: skip
 

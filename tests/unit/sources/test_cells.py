@@ -160,11 +160,11 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message
 
 
 def test_a_fault_far_below_the_first_rows_is_named_with_its_line(tmp_path: Path) -> None:
-    rows = "".join(f'{place},"a ""b"", {place}"\n' for place in range(30_000))
+    rows = "".join(f'{place},"a ""b"", {place}"\n' for place in range(60_000))
     for wrong, message in (
-        ('9,"x\n', "line 30002: the quote that"),
-        ('9,"x" y\n', "line 30002: text follows a closing quote"),
-        ("9\n", "line 30002 has 1 cell"),
+        ('9,"x\n', "line 60002: the quote that"),
+        ('9,"x" y\n', "line 60002: text follows a closing quote"),
+        ("9\n", "line 60002 has 1 cell"),
     ):
         path = written(tmp_path, f"a,b\n{rows}{wrong}")
         assert (sample(path).rows, sample(path).complete) == (1000, False)
