@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hpsearch.spec.settings import Direction
 
 __all__ = [
-    "Best", "Check", "Finish", "Imported", "Picture", "Pictures", "Plan", "best_of",
+    "Best", "Check", "Finish", "Handed", "Imported", "Picture", "Pictures", "Plan", "best_of",
 ]  # fmt: skip
 
 
@@ -88,26 +89,24 @@ def _bytes(count: int) -> str:
 
 @door
 @dataclass(frozen=True)
-class Best:
-    """The best trial of a study, and the network that the study hands over."""
+class Handed:
+    """The network that a study hands over, and the trial that trained it: after a finish one of the
+    winner's trainings, otherwise the best trial."""
 
     number: int
     """The number of the trial, the same as Optuna's."""
     params: Mapping[str, Any]
-    """The parameters of the trial by name."""
+    """The parameters of the trial by name: those that the network is built with."""
     value: float
     """The study's metric after `epoch`."""
     epoch: int
-    """The epoch that counts: the trial's best one, or its last with `keep: last`."""
+    """The epoch that the network is of: the trial's best one, or its last with `keep: last`."""
     metrics: Mapping[str, float]
     """All metrics after `epoch`."""
     metric: str
     """The name of the study's metric."""
     trial: Trial = field(repr=False)
     """The whole trial: its learning curve, stage, sampler, times and so on."""
-    handed: Trial = field(repr=False)
-    """The trial whose network is handed over: after a finish one of the winner's trainings,
-    otherwise the best trial itself."""
     _save: Callable[[Path], object] = field(repr=False)
     _load: Callable[[Path], Predictor] = field(repr=False)
     _is_own: bool = field(repr=False)
@@ -126,18 +125,18 @@ class Best:
         if self._is_own:
             raise ConflictError(
                 "the study trains by its own code, which alone knows how to build its network: "
-                "best.state() is what run.save had after the best epoch"
+                "best.handed.state() is what run.save had after the best epoch"
             )
         with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
             self._save(Path(folder) / "network")
             return self._load(Path(folder) / "network")
 
     def state(self) -> Mapping[str, Any]:
-        """The state that your own training code had saved with `run.save` after the best epoch, by
-        name; for networks and optimizers it is their `state_dict`.
+        """The state that your own training code had saved with `run.save` after `epoch`, by name;
+        for networks and optimizers it is their `state_dict`.
 
         Raises CheckpointError if nothing was saved, ConflictError if hpsearch or a command trained
-        the network.
+        the network, or if the study hands over another one by now.
         """
         if not self._is_own:
             raise ConflictError(
@@ -145,11 +144,17 @@ class Best:
             )
         import torch
 
-        from hpsearch.handover.own import STATE
+        from hpsearch.handover.own import RUN, STATE
 
         with tempfile.TemporaryDirectory(prefix="hpsearch-") as folder:
             self._save(Path(folder) / "run")
             path = Path(folder) / "run" / STATE
+            trial = json.loads(path.with_name(RUN).read_text(encoding="utf-8"))["trial"]
+            if trial != self.number:
+                raise ConflictError(
+                    f"the study hands over the network of trial {trial} now, and no longer that of "
+                    f"trial {self.number}: take study.best again"
+                )
             if not path.exists():
                 raise ConflictError(
                     "the study runs a command, which saves files: study.save(DIR) puts them into "
@@ -159,8 +164,69 @@ class Best:
             return state
 
     def __str__(self) -> str:
-        shown = f"{self.metric} {number(self.value)} after epoch {self.epoch}"
-        return f"trial {self.number}: {shown}, {params(self.params)}"
+        return _trial(self)
+
+
+@door
+@dataclass(frozen=True)
+class Best:
+    """The best trial of a search; `handed` is the network that the study hands over. After a finish
+    that is of another trial."""
+
+    number: int
+    """The number of the trial, the same as Optuna's."""
+    params: Mapping[str, Any]
+    """The parameters of the trial by name."""
+    value: float
+    """The study's metric after `epoch`."""
+    epoch: int
+    """The epoch that counts: the trial's best one, or its last with `keep: last`."""
+    metrics: Mapping[str, float]
+    """All metrics after `epoch`."""
+    metric: str
+    """The name of the study's metric."""
+    trial: Trial = field(repr=False)
+    """The whole trial: its learning curve, stage, sampler, times and so on."""
+    handed: Handed = field(repr=False)
+    """The network that is handed over, with the parameters and the value of its own trial."""
+
+    def network(self) -> nn.Module:
+        """`handed.network()`: in evaluation mode, on the CPU. It takes preprocessed inputs;
+        `predictor` takes rows as they are in the data.
+
+        Raises ConflictError if your own training code trained it, CheckpointError if its checkpoint
+        is not on this machine.
+        """
+        return self.handed.network()
+
+    def predictor(self) -> Predictor:
+        """`handed.predictor()`: the network with its preprocessing."""
+        return self.handed.predictor()
+
+    def state(self) -> Mapping[str, Any]:
+        """What your own training code had saved with `run.save`, for a network of these `params`:
+        `handed.state()`.
+
+        Raises ConflictError after a finish that hands over a network of other parameters, and else
+        as `handed.state` does.
+        """
+        if self.handed._is_own and self.params != self.handed.params:
+            raise ConflictError(
+                f"after the finish the network handed over is that of trial {self.handed.number}, "
+                f"whose parameters are not those of trial {self.number}, the best of the search: "
+                "take both of one, best.handed.params and best.handed.state()"
+            )
+        return self.handed.state()
+
+    def __str__(self) -> str:
+        other = self.handed.number != self.number
+        also = f"; the network handed over is that of trial {self.handed.number}" if other else ""
+        return f"{_trial(self)}{also}"
+
+
+def _trial(of: Best | Handed) -> str:
+    shown = f"{of.metric} {number(of.value)} after epoch {of.epoch}"
+    return f"trial {of.number}: {shown}, {params(of.params)}"
 
 
 @dataclass(frozen=True)
@@ -259,13 +325,21 @@ class Pictures(tuple[Picture, ...]):
 def best_of(
     snapshot: Snapshot, save: Callable[[Path], object], load: Callable[[Path], Predictor]
 ) -> Best:
-    """The best trial of a snapshot that has one, and how its network is had."""
-    handed = snapshot.network
-    assert handed is not None
-    trial = snapshot.best or handed
+    """The best trial of a snapshot that has one, and how the network handed over is had."""
+    network = snapshot.network
+    assert network is not None
+    handed = Handed(
+        *_facts(snapshot, network), save, load, snapshot.spec.train is not None
+    )  # fmt: skip
+    return Best(*_facts(snapshot, snapshot.best or network), handed)
+
+
+def _facts(
+    snapshot: Snapshot, trial: Trial
+) -> tuple[int, Mapping[str, Any], float, int, Mapping[str, float], str, Trial]:
+    """The fields that `Handed` and `Best` begin with."""
     assert trial.value is not None
-    return Best(
-        trial.number, dict(snapshot.values(trial)), trial.value, trial.best_epoch,
-        dict(trial.metrics), snapshot.metric, trial, handed, save, load,
-        snapshot.spec.train is not None,
+    values, metrics = dict(snapshot.values(trial)), dict(trial.metrics)
+    return (
+        trial.number, values, trial.value, trial.best_epoch, metrics, snapshot.metric, trial,
     )  # fmt: skip

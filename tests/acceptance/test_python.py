@@ -295,8 +295,23 @@ def test_a_function_of_the_session_tests_what_it_has_trained(python: Python) -> 
         + """
 found = study.finish(progress=False, accept_code=True).verdict
 assert found["part"] == "test" and found["use"] == 1
-lr = study.best.handed.params["lr"]
-assert found["network"] == {"error": lr, "part": 4, "seen": 4}, found
+best, handed = study.best, study.best.handed
+assert best.number == study.optuna.best_trial.number != handed.number
+assert found["network"] == {"error": handed.params["lr"], "part": 4, "seen": 4}, found
+assert handed.state() == {"seen": [1, 2, 3, 4]}
+import dataclasses
+assert dataclasses.replace(best, params=handed.params).state() == handed.state()
+for stale, why in (
+    (dataclasses.replace(best, params={**handed.params, "lr": 0.5}), "network handed over"),
+    (dataclasses.replace(handed, number=best.number), "take study.best again"),
+):
+    try:
+        stale.state()
+    except hp.HpsearchError as error:
+        assert why in str(error), error
+    else:
+        raise AssertionError(why)
+assert str(best).endswith(f"; the network handed over is that of trial {handed.number}")
 """
     )
     assert len(python.command.json("trials", "own")) == trained

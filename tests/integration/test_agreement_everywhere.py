@@ -16,7 +16,9 @@ import optuna
 import pytest
 from typer.testing import CliRunner
 
+import hpsearch as hp
 from hpsearch.cli import app
+from hpsearch.errors import NotFoundError
 from hpsearch.insight.reader import Reader
 from hpsearch.store.ledger import Ledger
 from hpsearch.store.storage import open_storage
@@ -120,6 +122,14 @@ def of_best() -> Named:
     return row(found)
 
 
+def of_python() -> Named:
+    try:
+        found = hp.Study.load("s").best
+    except NotFoundError:
+        return None
+    return found.number, found.value, dict(found.trial.params)
+
+
 def of_status() -> Named:
     return row(command("status", "s")["best"])
 
@@ -207,7 +217,7 @@ def test_all_name_the_same_best_trial(
     expected = of_optuna(sqlite_url)
     asked: dict[str, Named] = {
         "best": of_best(), "status": of_status(), "trials": of_trials(), "report": of_report(),
-        "page": of_page(),
+        "page": of_page(), "python": of_python(),
     }  # fmt: skip
     handed = command("best", "s")
     if expected is None and handed is not None:
