@@ -216,6 +216,7 @@ def best(
     """Show the best trial and the network that the study hands over; --save writes it."""
     with loading():
         from hpsearch.cli import details, results, show
+        from hpsearch.insight import verdicts
         from hpsearch.insight.reader import Reader
 
         ledger = open_ledger(storage)
@@ -254,7 +255,10 @@ def best(
         own = f" --code {shlex.quote(str(code))}" if code and snapshot.study.code else ""
         use = show.call(f"predict {folder} FILE{own}")
         show.note(f"the network of trial {number} is in {save}; predict with it: {use}")
-        if snapshot.verdict is None:
+        verdict, direction = snapshot.verdict, snapshot.direction
+        if verdict is not None and verdicts.as_good(verdict, direction):
+            show.note(f"warning: {verdicts.headline(verdict, direction)}")
+        if verdict is None:
             show.note("no finish has used the test part, so there is no test figure with it")
 
 

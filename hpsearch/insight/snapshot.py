@@ -17,8 +17,8 @@ from hpsearch.insight.recipe import Step, steps
 from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
 from hpsearch.spec.settings import FINAL, RECIPE, Direction
-from hpsearch.spec.space import Assignment, Choices
-from hpsearch.spec.task import LOSS, TASKS, Result, Table, Task, usual
+from hpsearch.spec.space import Assignment
+from hpsearch.spec.task import TASKS, Result, Table, Task, usual
 from hpsearch.stages import outline
 from hpsearch.stages.finish import ends
 from hpsearch.store.values import Study
@@ -171,25 +171,13 @@ class Snapshot:
         data = self.study.data or {}
         every = [data.get("baseline") or {"values": {}}, *data.get("baselines", ())]
         task = self.task
-        if task is None or (
-            self.metric == LOSS and not all(map(task.is_usual_scale, self._losses))
-        ):
+        if task is None or not self.spec.has_baselines(task):
             return ()
         return tuple(
             (answer["name"], float(answer["values"][self.metric]))
             for answer in every
             if self.metric in answer["values"]
         )
-
-    @property
-    def _losses(self) -> Sequence[str | None]:
-        """The losses that trials may have; None: the task's usual one."""
-        space = self.spec.space
-        searched = next((p.domain for p in space if p.name == LOSS), None)
-        if isinstance(searched, Choices):
-            return [None if loss is None else str(loss) for loss in searched.values]
-        loss = space.constants.get(LOSS)
-        return [None if loss is None else str(loss)]
 
     @property
     def classes(self) -> Sequence[str]:

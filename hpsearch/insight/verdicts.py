@@ -46,26 +46,27 @@ FEW_PAIRS = 3
 def sentence(
     verdict: Found, direction: Direction, data: Record = None, *, wide: bool = False
 ) -> str:  # fmt: skip
-    """Whether tuning has helped, and what to do; that a simple answer is as good, if one is; how
+    """That a simple answer is as good, if one is; whether tuning has helped, and what to do; how
     many trainings that is from, if some are missing. Where `wide`, the figure comes with its
     interval."""
-    sentences = [f"{headline(verdict, wide=wide)}{_beside(verdict, direction, data)}"]
+    first = headline(verdict, direction, wide=wide)
+    sentences = [f"{first}{_beside(verdict, direction, data)}"]
     if verdict["test"] is None:
         sentences.append(f"No test part was used, as {verdict['why']}: the winner was chosen by "
                          "these figures, so they are slightly optimistic.")  # fmt: skip
-    if simple := as_good(verdict, direction):
-        sentences.append(simple)
     if missing := _missing(verdict):
         sentences.append(f"Only {missing}.")
     return " ".join(sentences)
 
 
-def headline(verdict: Found, *, wide: bool = False) -> str:
-    """What the winner gives on the test part, or where none was used by its reports; where `wide`,
-    with its interval."""
+def headline(verdict: Found, direction: Direction, *, wide: bool = False) -> str:
+    """What the winner gives on the test part, or where none was used by its reports, and that a
+    simple answer is as good, if one is; where `wide`, with its interval."""
     measured = _measured(verdict)
     figure = interval(measured) if wide else number(measured["mean"])
-    return f"{'Test' if verdict['test'] else 'Trained again,'} {verdict['metric']} {figure}"
+    what = f"{'Test' if verdict['test'] else 'Trained again,'} {verdict['metric']} {figure}"
+    simple = as_good(verdict, direction)
+    return f"{what}, {simple}" if simple else what
 
 
 def _measured(verdict: Found) -> Found:
@@ -75,16 +76,24 @@ def _measured(verdict: Found) -> Found:
 
 
 def as_good(verdict: Found, direction: Direction) -> str:
-    """That the best of the simple answers is as good as the networks; "" where it is not, or where
-    an earlier program measured none."""
+    """That the best of the simple answers is as good as the winner's networks, or as the one that
+    is handed over; "" where it is not, or where an earlier program measured none."""
     sign = 1 if direction == "maximize" else -1
     simple = verdict.get("baselines") or {}
     name = max(simple, key=lambda name: sign * simple[name], default=None)
-    if name is None or sign * (_measured(verdict)["mean"] - simple[name]) > _SAME * abs(
-        simple[name]
-    ):
+    if name is None:
         return ""
-    return f"No skill: {name} gives {number(simple[name])}."
+    worth, own = simple[name], (verdict.get("network") or {}).get(verdict["metric"])
+    answer = f"no better than a simple answer ({visible(name, lines=False)}: {number(worth)})"
+    if not _is_above(_measured(verdict)["mean"], worth, sign):
+        return answer
+    if own is not None and not _is_above(own, worth, sign):
+        return f"but the network handed over gives {number(own)}, {answer}"
+    return ""
+
+
+def _is_above(value: float, simple: float, sign: int) -> bool:
+    return sign * (value - simple) > _SAME * abs(simple)
 
 
 def few(verdict: Found, data: Record) -> str:
@@ -108,7 +117,9 @@ def _beside(verdict: Found, direction: Direction, data: Record) -> str:
     if default is None:
         return "; the default settings could not be trained, so there is nothing to compare with."
     if difference is None and verdict["optimism"] is None:
-        return ", of the default settings: no trial of the search completed to compare them with."
+        return (
+            "; that is of the default settings: no trial of the search completed to compare with."
+        )
     if difference is None and default == _measured(verdict):
         return ": nothing that was searched beat the default settings; keep the default."
     if difference is None:

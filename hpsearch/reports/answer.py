@@ -48,7 +48,7 @@ def _judged(snapshot: Snapshot) -> Answer:
     """A finish has used the test part."""
     verdict, direction, data = snapshot.verdict, snapshot.direction, snapshot.study.data
     assert verdict is not None
-    headline = verdicts.headline(verdict, wide=True)
+    headline = verdicts.headline(verdict, direction, wide=True)
     sentence = verdicts.sentence(verdict, direction, data, wide=True).removeprefix(headline)
     words = sentence.lstrip(";:, ")
     rest = [f"{words[:1].upper()}{words[1:]}"]

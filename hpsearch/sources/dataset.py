@@ -33,7 +33,7 @@ from hpsearch.sources.read import read
 from hpsearch.sources.room import Cache, Room
 from hpsearch.sources.rows import Part, Resident, Streamed
 from hpsearch.sources.scaling import deviations
-from hpsearch.sources.split import DataSettings, facts
+from hpsearch.sources.split import DataSettings, baselines, facts
 from hpsearch.sources.stream import Stream
 from hpsearch.spec.problem import REFERENCE, Kind, Problem
 from hpsearch.spec.sizes import in_words
@@ -194,7 +194,7 @@ def test_part(
     settings: DataSettings, problem: Prepared, record: Mapping[str, Any], device: torch.device
 ) -> tuple[Part, Sequence[Baseline]]:
     """The rows that no search has seen, on `device`, prepared as the training rows were; and what
-    the source's own simple answers give on them.
+    simple answers give on them, the task's constant one first.
 
     Raises DataError where there are none, or where the data is not the one of the `record`.
     """
@@ -207,7 +207,7 @@ def test_part(
         raise DataError(f"there is no test part to look at: data.{why}")
     part = _Parts(problem, raw, settings, device).part("test", split.test)
     with SOURCES.blamed(settings.section.source):
-        return part, raw.baselines(split.train, split.test)
+        return part, baselines(raw, split.train, split.test)
 
 
 class _Parts:

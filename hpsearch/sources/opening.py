@@ -117,7 +117,7 @@ def open_test_part(
     spec: StudySpec, base: Path, dataset: Dataset, device: torch.device
 ) -> tuple[Part, Sequence[Baseline]]:
     """The rows that no search has seen, on `device`, prepared as those of `dataset` were; and what
-    the source's own simple answers give on them.
+    simple answers give on them, the task's constant one first.
 
     Raises DataError where there are none, or where the data has changed since.
     """

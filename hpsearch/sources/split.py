@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hpsearch.sources.raw import Raw, Rows
+    from hpsearch.spec.task import Baseline
 
 __all__ = [
-    "DataSettings", "Split", "divide", "facts", "latest", "stratified", "whole_groups",
+    "DataSettings", "Split", "baselines", "divide", "facts", "latest", "stratified", "whole_groups",
 ]  # fmt: skip
 
 _NAMED = 3
@@ -221,14 +222,12 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
     takes the inputs. Other simple answers of the source are its `baselines`.
     """
     targets = {name: raw.targets[rows] for name, rows in vars(parts).items()}
-    task = TASKS[raw.task]
     values: dict[str, Any] = {}
-    if task.baseline is not None:
-        with TASKS.blamed(raw.task):
-            constant = task.baseline(targets["train"], targets["validation"], raw.classes)
-        values["baseline"] = asdict(constant)
-    if others := raw.baselines(parts.train, parts.validation):
-        values["baselines"] = [asdict(baseline) for baseline in others]
+    simple = [asdict(baseline) for baseline in baselines(raw, parts.train, parts.validation)]
+    if TASKS[raw.task].baseline is not None:
+        values["baseline"] = simple.pop(0)
+    if simple:
+        values["baselines"] = simple
     if raw.classes:
         rows = {
             name: np.bincount(part, minlength=len(raw.classes)).tolist()
@@ -237,6 +236,17 @@ def facts(raw: Raw, parts: Split) -> dict[str, Any]:
         return {"class_rows": rows, **values}
     same = [name for name, part in targets.items() if len(part) and (part == part[0]).all()]
     return {"constant": same, **values}
+
+
+def baselines(raw: Raw, train: Rows, part: Rows) -> Sequence[Baseline]:
+    """What simple answers that the training rows give are worth on a part: the task's constant one,
+    but where that takes the inputs, and then those of the source."""
+    others = raw.baselines(train, part)
+    constant = TASKS[raw.task].baseline
+    if constant is None:
+        return others
+    with TASKS.blamed(raw.task):
+        return [constant(raw.targets[train], raw.targets[part], raw.classes), *others]
 
 
 def stratified(

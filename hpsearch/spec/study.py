@@ -18,13 +18,13 @@ from hpsearch.spec.network import network_document
 from hpsearch.spec.own_training import settings_of
 from hpsearch.spec.settings import GROUPS, Direction, Value
 from hpsearch.spec.source import SOURCES
-from hpsearch.spec.space import Parameter, Range
-from hpsearch.spec.task import TASKS, Metric, metric_of
+from hpsearch.spec.space import Choices, Parameter, Range
+from hpsearch.spec.task import LOSS, TASKS, Metric, Task, metric_of
 from hpsearch.spec.train import ResourcesSpec
 from hpsearch.spec.weights import DRAWN, WEIGHTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from hpsearch.spec.family import Vocabulary
     from hpsearch.spec.models import BudgetSpec, FinalSpec, RetrySpec, SearchSpec, TrackSpec
@@ -85,6 +85,20 @@ class StudySpec:
     def task(self) -> str | None:
         """The task that it names; None: a table's may be known later, or it trains by own code."""
         return None if self.data is None else self.data.task
+
+    def has_baselines(self, task: Task) -> bool:
+        """Whether simple answers can be compared with its networks by its metric: not by a loss
+        that is measured in another way than the task's usual one."""
+        return self.metric != LOSS or all(map(task.is_usual_scale, self._losses))
+
+    @property
+    def _losses(self) -> Sequence[str | None]:
+        """The losses that trials may have; None: the task's usual one."""
+        searched = next((p.domain for p in self.space if p.name == LOSS), None)
+        if isinstance(searched, Choices):
+            return [None if loss is None else str(loss) for loss in searched.values]
+        loss = self.space.constants.get(LOSS)
+        return [None if loss is None else str(loss)]
 
     @property
     def on_test(self) -> bool:

@@ -108,7 +108,7 @@ class Verdict:
     completed: int
     """Those of them that completed."""
     baselines: Mapping[str, float]
-    """By name, what the source's own simple answers give on the test part by the metric."""
+    """By name, what simple answers give on the test part by the metric."""
     part: str | None = TEST
     """The part that the winner was measured on; None: on no other than that it was chosen by."""
     why: str = ""

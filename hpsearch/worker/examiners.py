@@ -13,9 +13,11 @@ from hpsearch.handover.trained import Trained
 from hpsearch.runner import TEST, Saved, Tester
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources.dataset import Dataset
+from hpsearch.sources.mean_row import mean_row
 from hpsearch.sources.opening import open_test_part
 from hpsearch.spec.own_training import untested
 from hpsearch.spec.space import Assignment
+from hpsearch.spec.task import TASKS
 from hpsearch.stages.candidates import candidate_of
 from hpsearch.stages.finish import Repeat
 from hpsearch.worker.parts import Parts
@@ -78,7 +80,12 @@ class _OfNetworks:
             spec, Path(study.base), self._dataset, self._parts.context.device
         )
         self.rows = len(self.part.targets)
-        self.baselines = {simple.name: simple.values for simple in baselines}
+        task = TASKS[self._dataset.task]
+        if task.baseline is None:  # it takes the inputs
+            constant = mean_row(self._dataset.problem(), self._dataset.train, self.part)
+            baselines = [constant, *baselines]
+        if spec.has_baselines(task):
+            self.baselines = {simple.name: simple.values for simple in baselines}
 
     def measure(self, repeat: Repeat, values: Assignment, saved: Saved) -> Mapping[str, float]:
         """The metrics of that network."""

@@ -36,3 +36,22 @@ def test_a_study_without_a_test_part_gets_none(command: Command) -> None:
     file = command.file(text.replace("limit: 300", "limit: 300, test: 0"))
     command.run("submit", file)
     assert "has no test part (data.test is 0)" in command.run("final", "s", code=5).stderr
+
+
+def test_a_network_that_guesses_is_said_to_wherever_it_is_handed_over(command: Command) -> None:
+    rows = [f"{row * 37 % 101},{'yes' if row * 53 % 97 < 10 else 'no'}" for row in range(300)]
+    command.file("\n".join(["x,y", *rows]), "noise.csv")
+    file = command.file(
+        "name: s\ndata: {source: csv, path: noise.csv, target: y}\nnetwork: {family: mlp}\n"
+        f"metric: accuracy\nparameters: {PARAMETERS}\n"
+        "budget: {trials: 2, epochs: 1}\nfinal: {top: 1, seeds: 2}\n"
+    )
+    says = "no better than a simple answer (majority class no: 0."
+    shown = " ".join(command.run("run", file, "--workers", 1).stdout.split())
+    assert says in shown.partition(" Test accuracy ")[2][:70]
+    saved = command.run("best", "s", "--save", "net")
+    assert says in " ".join(saved.stdout.split())[:90], "the answer first"
+    (warning,) = [line for line in saved.stderr.splitlines() if line.startswith("warning: ")]
+    assert says in warning
+    command.run("report", "s", "-o", "s.html")
+    assert says in (command.folder / "s.html").read_text("utf-8")

@@ -136,11 +136,20 @@ def test_a_simple_answer_that_is_as_good_leaves_no_skill(direction: Direction) -
         assert ("test, last value", f"{last:g}") in verdicts.figures(judged, direction)
         return verdicts.sentence(judged, direction)
 
-    assert said(0.5 - sign * 0.1, 0.5 + sign * 0.1).endswith(
-        f" No skill: linear gives {0.5 + sign * 0.1:g}."
+    first = f"Test {name} 0.5, no better than a simple answer "
+    better = 0.5 + sign * 0.1
+    assert said(0.5 - sign * 0.1, better).startswith(f"{first}(linear: {better:g}); default")
+    assert said(0.5, 0.5 - sign * 0.1).startswith(f"{first}(last value: 0.5); default")
+    assert "simple" not in said(0.5 - sign * 0.01, 0.5 - sign * 0.1)
+
+
+def test_a_network_handed_over_that_a_simple_answer_beats_is_named_by_the_first_line() -> None:
+    judged = found([0.6, 0.4, 0.62], [0.3] * 3, baselines={"majority class no": {"accuracy": 0.5}})
+    judged["network"] = {"accuracy": 0.4}
+    assert verdicts.sentence(judged, "maximize").startswith(
+        "Test accuracy 0.54, but the network handed over gives 0.4, no better than a simple answer "
+        "(majority class no: 0.5); default settings 0.3: "
     )
-    assert said(0.5, 0.5 - sign * 0.1).endswith(" No skill: last value gives 0.5.")
-    assert "skill" not in said(0.5 - sign * 0.01, 0.5 - sign * 0.1)
 
 
 def test_a_default_that_wins_is_what_to_keep() -> None:
@@ -158,8 +167,8 @@ def test_where_nothing_of_the_search_completed_nothing_was_beaten() -> None:
     judged = verdict([entry(PLAIN, 0.9, 0.91)], None, ACCURACY,
                      lambda r, _: {"accuracy": r.value or 0}, rows=50, use=1, asked=2)  # fmt: skip
     assert verdicts.sentence(judged.as_json(), "maximize") == (
-        "Test accuracy 0.905, of the default settings: no trial of the search completed to compare "
-        "them with."
+        "Test accuracy 0.905; that is of the default settings: no trial of the search completed to "
+        "compare with."
     )
 
 
@@ -223,7 +232,7 @@ def test_an_interval_ends_where_a_share_of_own_code_does(
 
 def test_two_trainings_are_named_without_an_interval() -> None:
     judged = found([0.9267, 1.0], [0.9, 0.9])
-    assert verdicts.headline(judged, wide=True) == "Test accuracy 0.9633 (0.9267 and 1)"
+    assert verdicts.headline(judged, "maximize", wide=True) == "Test accuracy 0.9633 (0.9267 and 1)"
     rows = dict(verdicts.figures(judged, "maximize"))
     assert rows["test, 200 rows"] == "0.9633 (0.9267 and 1)"
     assert rows["test, default settings"] == "0.9 (the same each time)"

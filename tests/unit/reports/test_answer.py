@@ -53,7 +53,6 @@ WORSE = estimate(-0.02, -0.03, -0.04, low=-0.05, high=-0.01)
         ({"difference": WORSE}, "warning", "worse by 0.03"),
         ({"difference": estimate(0.01)}, "plain", "too few seeds"),
         ({"default": None, "difference": None}, "plain", "The default settings could not be"),
-        ({"baselines": {"last value": 0.98}}, "bad", "No skill: last value gives 0.98."),
     ],
 )
 def test_a_finish_is_said_with_its_interval_and_what_it_is_worth(
@@ -63,6 +62,15 @@ def test_a_finish_is_said_with_its_interval_and_what_it_is_worth(
     assert found.headline == "Test accuracy 0.975 (0.968 to 0.981)"
     assert said in found.sentences[0]
     assert found.tone == tone
+
+
+def test_a_simple_answer_that_is_as_good_is_in_the_headline(snapshot: Snapshot) -> None:
+    found = answer(replace(snapshot, verdict=verdict(baselines={"last value": 0.98})))
+    assert found.headline == (
+        "Test accuracy 0.975 (0.968 to 0.981), no better than a simple answer (last value: 0.98)"
+    )
+    assert found.sentences[0].startswith("Default settings 0.962: ")
+    assert found.tone == "bad"
 
 
 def test_a_finish_without_a_test_part_is_no_test(snapshot: Snapshot) -> None:

@@ -155,7 +155,8 @@ def test_those_of_the_test_part_come_with_it(tmp_path: Path) -> None:
     write(tmp_path)
     asked = settings(tmp_path)
     dataset = load(asked, CPU)
-    part, (last, _) = datasets.test_part(asked, dataset, dataset.record, CPU)
+    part, (mean, last, _) = datasets.test_part(asked, dataset, dataset.record, CPU)
+    assert mean.name == "mean of the target"
     off = WAVE[-len(part.targets) :] - WAVE[-len(part.targets) - 1 : -1]
     assert last.values["rmse"] == pytest.approx((off**2).mean() ** 0.5)
 
