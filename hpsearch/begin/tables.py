@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 from hpsearch.begin import families
 from hpsearch.begin.draft import Draft, listed, metric_of, relative
 from hpsearch.errors import DataError, StudyFileError
-from hpsearch.sources.table.column import CellError, Column, quoted, shown
+from hpsearch.sources.table.column import CellError, Column, number_of, quoted, shown
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.kinds import is_named_id
-from hpsearch.sources.table.rules import MOST_ODD_TEXTS, WHOLE_BYTES, Override, Overrides
+from hpsearch.sources.table.rules import (
+    MOST_MISSING,
+    MOST_ODD_TEXTS,
+    WHOLE_BYTES,
+    Override,
+    Overrides,
+)
 from hpsearch.sources.table.sample import sample
 from hpsearch.sources.table.targets import label
 
@@ -101,8 +107,12 @@ def _guessed(names: Sequence[str]) -> tuple[str, str]:
 def _decided(
     path: Path, table: Table, goal: str
 ) -> tuple[Decision, dict[str, list[str]], dict[str, str]]:
-    """What each column is; the words that are taken for missing values among numbers or dates; and
-    the columns of which only a person can say what they are, with the question."""
+    """What each column is; the texts that are taken for missing values among numbers or dates; and
+    the columns of which only a person can say what they are, with the question.
+
+    Of the target, whose rows are then left out, a few such texts are taken, of an input more: two
+    cells of a thousand are no reason to do without it.
+    """
     missing: dict[str, list[str]] = {}
     faults: dict[str, str] = {}
     while True:
@@ -111,13 +121,13 @@ def _decided(
             return decide(table, goal, Overrides(own, ignore=tuple(faults)), None), missing, faults
         except CellError as error:
             fault = (error.several or (error,))[0]
-            if fault.column == goal:
+            is_goal, texts = fault.column == goal, missing.pop(fault.column, [])
+            most = MOST_ODD_TEXTS if is_goal else MOST_MISSING
+            if fault.missing and len(texts) + len(fault.missing) <= most:
+                missing[fault.column] = [*texts, *fault.missing]
+            elif is_goal:
                 raise DataError(f"{path}: {fault}") from None
-            word, words = fault.missing, missing.setdefault(fault.column, [])
-            if word and len(words) < MOST_ODD_TEXTS and not re.search(r"\d", word):
-                words.append(word)
             else:
-                del missing[fault.column]
                 faults[fault.column] = str(fault)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
@@ -174,7 +184,7 @@ class _Table:
         if ids or self._faults:
             draft.note(("data", "ignore"), *self._ignored(ids))
         if "columns" in data:
-            draft.note(("data", "columns"), "these words are taken for missing values; "
+            draft.note(("data", "columns"), "these texts are taken for missing values; "
                        "{kind: category} instead makes the column one of codes")  # fmt: skip
         draft.note(("data",), *self._left_out(is_text))
         draft.note(("metric",), why)
@@ -212,13 +222,18 @@ class _Table:
         """What a reader should know before the first run: what was guessed, and may be wrong."""
         if is_text:
             return []
-        by_words: dict[str, list[str]] = {}
-        for name, words in self._missing.items():
-            by_words.setdefault(", ".join(map(quoted, words)), []).append(shown(name))
+        by_texts: dict[tuple[str, ...], list[str]] = {}
+        for name, texts in self._missing.items():
+            by_texts.setdefault(tuple(map(quoted, texts)), []).append(shown(name))
         remarks = [
-            f"{words} in {listed(names)} is taken for a missing value: see data.columns"
-            for words, names in by_words.items()
+            f"{', '.join(texts)} in {listed(names)} "
+            f"{'is taken for a missing value' if len(texts) == 1 else 'are taken for missing'}"
+            ": see data.columns"
+            for texts, names in by_texts.items()
         ]
+        if self._goal.column.name in self._missing:
+            rows = number_of(self._goal.column.missing, "row")
+            remarks.append(f"{rows} without a number as target left out")
         if self._faults:
             names = ", ".join(map(shown, self._faults))
             remarks.append(f"left out, as only you can say how to read them: {names}; the study "

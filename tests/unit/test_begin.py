@@ -103,6 +103,30 @@ def test_a_word_among_numbers_is_taken_for_a_missing_value_and_said(tmp_path: Pa
     assert warning.startswith("warning: column `fee`: it alone predicts the target in ")
 
 
+def test_a_few_cells_with_words_beside_their_numbers_cost_no_column(tmp_path: Path) -> None:
+    rows: list[tuple[object, ...]] = [(i % 700 + 0.5, "ab"[i % 2]) for i in range(1500)]
+    for i in range(5):
+        rows[300 * i] = (f"ca. {i} m²", "b")
+    _, spec = begun(table(tmp_path / "t.csv", "size kind", rows))
+    assert spec.data.ignore == ()
+    assert spec.data.columns["size"].missing == tuple(f"ca. {i} m²" for i in range(5))
+
+
+def test_rows_whose_target_is_a_word_among_numbers_are_left_out(tmp_path: Path) -> None:
+    rows: list[tuple[object, ...]] = [(i % 70 + 0.5, i % 90 + 0.25) for i in range(500)]
+    rows[7], rows[9] = (1.5, "on request"), (1.5, "")
+    path = table(tmp_path / "t.csv", "size rent", rows)
+    _, spec = begun(path)
+    assert (spec.data.target, spec.data.columns["rent"].missing) == ("rent", ("on request",))
+    assert draft_of(path, tmp_path).head[1:3] == [
+        "`on request` in `rent` is taken for a missing value: see data.columns",
+        "2 rows without a number as target left out",
+    ]
+    rows[20:24] = [(1.5, word) for word in ("sold", "gone", "free", "?!")]
+    with pytest.raises(DataError, match=r"`on request` is no number.* --target names another"):
+        begun(table(tmp_path / "u.csv", "size rent", rows))
+
+
 def test_columns_that_are_left_out_with_a_question_are_named_on_the_terminal(tmp_path) -> None:
     rows = [(f"0{i % 9 + 1}/0{i % 8 + 1}/2023", i % 7 + 0.5, "ab"[i % 2]) for i in range(90)]
     path = table(tmp_path / "t.csv", "day size kind", rows)

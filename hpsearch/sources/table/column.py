@@ -15,7 +15,7 @@ from hpsearch.sources.table.tally import tally
 from hpsearch.sources.table.units import units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from hpsearch.sources.table.numbers import Evidence
@@ -38,8 +38,9 @@ class CellError(DataError):
 
     column = ""
     """The name of its column."""
-    missing: str | None = None
-    """The text of the cell, where it may mean that there is no value."""
+    missing: tuple[str, ...] = ()
+    """The texts that fit as little, where they may mean that there is no value: the cell's first,
+    `MOST_MISSING` + 1 of them at most."""
     several: tuple[CellError, ...] = ()
     """Where the message names cells of several columns: the errors of each."""
 
@@ -189,15 +190,16 @@ class Undecided:
         error.column = self.name
         return error
 
-    def misfit(self, odd: Text, what: str) -> CellError:
-        """The error of a text that is not what its column is."""
+    def misfit(self, texts: Sequence[Text], what: str) -> CellError:
+        """The error of texts that are not what their column is; it names the first."""
+        odd = texts[0]
         error = self.fault(
             odd.row,
             f"{quoted(odd.text)} is no {what}; if it means missing, "
             f"{key(self.name, missing=[odd.text])}; if the column holds codes, "
             f"{key(self.name, kind='category')}",
         )
-        error.missing = odd.text
+        error.missing = tuple(text.text for text in texts)
         return error
 
     def question(self, example: str, what: str, *settings: dict[str, object]) -> CellError:

@@ -18,6 +18,7 @@ from hpsearch.sources.table.rules import (
     LIKELY_MARKS,
     MIXED_SHARE,
     MOST_INPUTS,
+    MOST_MISSING,
     MOST_ODD_TEXTS,
     NUMBER_SHARE,
     TEXT_SHARE,
@@ -159,7 +160,8 @@ def read_numbers(
 
 def odd_number(this: Undecided, texts: Tally, style: Style) -> DataError:
     """The error of the first cell that is no number in a column of numbers."""
-    odd_cells, _, (odd, *_) = texts.odd(style, 1)
+    odd_cells, _, odds = texts.odd(style, MOST_MISSING + 1)
+    odd = odds[0]
     cells = f" (in {number_of(odd.cells, 'cell')})" if odd.cells > 1 else ""
     if odd_cells > odd.cells:
         cells = f" (one of {odd_cells:,} such cells)"
@@ -168,7 +170,7 @@ def odd_number(this: Undecided, texts: Tally, style: Style) -> DataError:
         cells = f" without its unit `{unit}`{cells}"
     others = f", and {texts.cells - odd_cells:,} other cells are" if texts.cells > odd_cells else ""
     usable = " that can be computed with" if _is_huge(odd.text) else ""
-    return this.misfit(odd, f"number{usable}{cells}{others}")
+    return this.misfit(odds, f"number{usable}{cells}{others}")
 
 
 def _is_huge(text: str) -> bool:
@@ -300,13 +302,13 @@ def _date(column: Column, this: Undecided) -> Column | None:
     if form is None:
         if not forced:
             return None
-        raise this.misfit(clean.texts(1)[0], "date in a form that is known, such as 2026-01-31")
-    cells, distinct, odd = clean.odd(form, 1)
+        raise this.misfit(clean.texts(1), "date in a form that is known, such as 2026-01-31")
+    cells, distinct, odd = clean.odd(form, MOST_MISSING + 1)
     others = clean.cells - cells
     if not (forced or few_are_odd(others, clean.cells, distinct, clean.distinct)):
         return None
     if cells:
-        raise this.misfit(odd[0], f"date ({form.order}), and {others:,} other cells are")
+        raise this.misfit(odd, f"date ({form.order}), and {others:,} other cells are")
     this.note_marks(marks)
     gap = _gap_input(clean)
     if form.order == dates.TIME:

@@ -8,8 +8,8 @@ from typing import Literal
 
 __all__ = [
     "FEW_VALUES", "IDENTIFIER_SHARE", "KNOWN_MARKS", "LEADING_ZEROS_SHARE", "LIKELY_MARKS",
-    "MIXED_SHARE", "MOST_INPUTS", "MOST_ODD_TEXTS", "NUMBER_SHARE", "SMALL_BYTES", "TEXT_SHARE",
-    "TEXT_WORDS", "WHOLE_BYTES", "Override", "Overrides",
+    "MIXED_SHARE", "MOST_INPUTS", "MOST_MISSING", "MOST_ODD_TEXTS", "NUMBER_SHARE",
+    "SMALL_BYTES", "TEXT_SHARE", "TEXT_WORDS", "WHOLE_BYTES", "Override", "Overrides",
     "enough_gaps", "few_are_odd", "frequent",
 ]  # fmt: skip
 
@@ -40,6 +40,9 @@ MOST_ODD_TEXTS = 3
 MOST_ODD_SHARE = 0.05
 """Texts that a column of numbers or dates may have beside them, or their share of the distinct
 ones: with more it is a column of codes."""
+MOST_MISSING = 20
+"""So many odd texts of an input `init` takes for missing values; a column with more it leaves
+out."""
 LEADING_ZEROS_SHARE = 0.05
 """Whole numbers such as `00501` are codes: an American postcode has a leading zero in 1 of 12."""
 FEW_VALUES = 20
