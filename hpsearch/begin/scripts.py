@@ -31,6 +31,10 @@ _OUTPUT = re.compile(
     r"(_?(?:dir|path|file|folder|to))?",
     re.I,
 )
+_PLACE = re.compile(r"(?:.*_)?out(?:puts?)?|runs|checkpoints?|results|logs", re.I)
+"""An output by its name alone, or by that of its default, as `--log INFO` and `--exp base` are
+not."""
+_PATH = re.compile(r"/|\.\w+$")
 _FOLDER = re.compile(r"dir|director(?:y|ies)|folders?", re.I)
 _FILE = re.compile(r"files?|weights|csv|json|txt|pt|pth", re.I)
 _ENDINGS = (
@@ -40,6 +44,7 @@ _ENDINGS = (
 """Of a file, by the words about it."""
 _ONLY_WITH = re.compile(r"\bonly\b[^.;]*?--([\w-]+)(?: |=| is )['\"]?([\w.-]+)", re.I)
 """A help that names a condition: `only with --optimizer sgd`."""
+_KEPT = "{checkpoint} is a folder that is kept with its trial; {folder} is removed after the trial"
 _GIVEN = ("seed", "device")
 _NAMES = ("train", "main", "run", "fit", "objective")
 
@@ -95,20 +100,15 @@ def _of_script(file: str, uses: Script) -> Draft:
     words = ["python", file]
     for option in chosen:
         words += [option.flag, f"{{{option.name}}}"]
-    for option in uses.options:
-        if option in chosen:
-            continue
-        if option.name in _GIVEN and option.flag:
-            words += [option.flag, f"{{{option.name}}}"]
-        elif option.required:
-            words += [*filter(None, [option.flag]), _for_required(option, uses)]
+    others = [option for option in uses.options if option not in chosen]
+    for option in others:
+        words += _given(option, uses, words)
     train: dict[str, Any] = {"command": words}
     draft = Draft({"train": train}, [f"{file}: a command, with the options that it has."])
     names = _reported(draft, train, uses)
     draft.content["metric"] = _metric(names)
     _parameters(draft, {o.name: _guessed(o, chosen) for o in chosen})
-    rest = [o.flag for o in uses.options
-            if o not in chosen and o.name not in _GIVEN and not o.required]  # fmt: skip
+    rest = [o.flag for o in others if o.flag and o.flag not in words]
     if rest:
         draft.note(("train",), f"left at their defaults: {listed(rest, 10)}")
     if flags := [o for o in uses.options if o.kind == "bool" and o.flag in rest]:
@@ -117,11 +117,8 @@ def _of_script(file: str, uses: Script) -> Draft:
         draft.note(("train",), f'{listed([o.flag for o in flags])} {are}, add "{{{one.name}}}" '
                    f"behind {file}, and {one.name}: {{values: [null, {one.flag}]}} to "
                    "parameters")  # fmt: skip
-    for option in uses.options:
-        if option.required and option not in chosen:
-            _say_required(draft, option, uses)
-        elif _is_output(option) and option not in chosen:
-            _own_output(draft, option)
+    for option in others:
+        _say_given(draft, option, uses)
     epochs = next((o.default for o in uses.options if "epoch" in o.name), None)
     _budget(draft, epochs if isinstance(epochs, int) and epochs > 0 else None)
     return draft
@@ -138,6 +135,15 @@ def _guessed(option: Option, searched: Sequence[Option]) -> tuple[Any, str]:
     if other is None or value is None:
         return raw, comment
     return {**raw, "when": {other.name: value}}, comment
+
+
+def _given(option: Option, uses: Script, words: Sequence[str]) -> list[str]:
+    """The words that give an option which is not searched, behind others; none: its default."""
+    if option.name in _GIVEN and option.flag:
+        return [option.flag, f"{{{option.name}}}"]
+    if option.required:
+        return [*filter(None, [option.flag]), _for_required(option, uses)]
+    return [option.flag, _own_place(option, uses, words)] if _is_output(option, uses) else []
 
 
 def _for_required(option: Option, uses: Script) -> str:
@@ -169,33 +175,44 @@ def _file(option: Option, uses: Script) -> str:
     return name + (ending or (".pt" if uses.written.get(option.name) == "save" else ""))
 
 
-def _say_required(draft: Draft, option: Option, uses: Script) -> None:
-    word, name = _for_required(option, uses), option.flag or option.name
-    if word == LEFT_OPEN:
+def _say_given(draft: Draft, option: Option, uses: Script) -> None:
+    """Say why an option that is not searched is given what it is."""
+    name = option.flag or option.name
+    if option.name in _GIVEN and option.flag:
+        return
+    if not option.required:
+        if _is_output(option, uses):
+            draft.note(("train",), f"{name}, by default {option.default} in every trial: {_KEPT}")
+    elif (word := _for_required(option, uses)) == LEFT_OPEN:
         draft.note(("train",), f"TO DO: {name} is required; write its value in the place of "
                    f"{{{LEFT_OPEN}}}")  # fmt: skip
     elif word.startswith("{checkpoint}"):
-        draft.note(("train",), f"{name}: {{checkpoint}} is a folder that is kept with its trial; "
-                   "{folder} is removed after the trial")  # fmt: skip
+        draft.note(("train",), f"{name}: {_KEPT}")
 
 
-def _is_output(option: Option) -> bool:
+def _is_output(option: Option, uses: Script) -> bool:
     """Whether an option says where a script writes, and is the same for all trials by default."""
-    default = option.default if isinstance(option.default, str) else ""
-    named = _OUTPUT.fullmatch(option.name)
-    return named is not None and default != "" and (bool(named[1]) or "." in default)
+    path, named = option.default, _OUTPUT.fullmatch(option.name)
+    if not isinstance(path, str) or path in ("", "-") or option.choices:
+        return False
+    is_path = _PATH.search(path) is not None
+    is_written = uses.written.get(option.name, "open") != "open"
+    if is_written or option.name in uses.loaded:
+        return is_written and (is_path or named is not None)
+    if named is None:
+        return False
+    return is_path or named[1] is not None or any(map(_PLACE.fullmatch, (option.name, path)))
 
 
-def _own_output(draft: Draft, option: Option) -> None:
-    """Say how each trial has a place of its own for what an option names."""
-    path = str(option.default)
-    file = f"/{path.rpartition('/')[2]}" if Path(path).suffix else ""
-    draft.note(
-        ("train",),
-        f"{option.flag} is {path} in every trial, and trials that run at once write over each "
-        f'other\'s: add {option.flag}, "{{checkpoint}}{file}" to keep it with its trial, or '
-        f'"{{folder}}{file}" for what nobody needs afterwards',
-    )
+def _own_place(option: Option, uses: Script, words: Sequence[str]) -> str:
+    """Where each trial writes what an option names; not to a file that is among the words."""
+    path = Path(option.default)
+    if _FOLDER.fullmatch(option.name.rpartition("_")[2]) or (
+        not path.suffix and _is_folder(option, uses)
+    ):  # fmt: skip
+        return "{checkpoint}"
+    file = f"{{checkpoint}}/{path.name}"
+    return f"{{checkpoint}}/{option.name}{path.suffix}" if file in words else file
 
 
 def _of_optuna(file: str, uses: Script) -> Draft:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,8 @@ class Script:
     """Numbers that it prints, of what looks like a metric."""
     suggests: dict[str, str] = field(default_factory=dict)
     """Parameters that an Optuna trial suggests, and the call of each."""
+    loaded: set[str] = field(default_factory=set)
+    """Names whose value it loads, such as `start` in `torch.load(args.start)`."""
     written: dict[str, str] = field(default_factory=dict)
     """Names that it uses for a file, such as `out` in `torch.save(net, args.out)`, and the call of
     each."""
@@ -166,9 +169,12 @@ def script(folder: Path, file: str) -> Script:
             key = _plain(call.args[0])
             if isinstance(key, str):
                 uses.suggests[key] = ast.unparse(call)
+        arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+        attributes = [one.attr for one in arguments if isinstance(one, ast.Attribute)]
         if name in _WRITES:
-            arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-            uses.written |= {one.attr: name for one in arguments if isinstance(one, ast.Attribute)}
+            uses.written |= dict.fromkeys(attributes, name)
+        elif name == "load":
+            uses.loaded.update(attributes)
         uses.printed += printed(call)
     return uses
 
@@ -184,7 +190,7 @@ def _option(call: ast.Call) -> Option | None:
         return _required(texts, more, words)
     if isinstance(_plain(more.get("action")), str) and _plain(more["action"]).startswith("store_"):
         return Option(long, long[2:].replace("-", "_"), "bool", False, help=words)
-    default, choices = _plain(more.get("default")), _plain(more.get("choices"))
+    default, choices = _default(more.get("default")), _plain(more.get("choices"))
     kind = getattr(more.get("type"), "id", None) or (
         type(default).__name__ if default is not None else "str"
     )
@@ -230,6 +236,16 @@ def _keys(node: ast.expr) -> list[str]:
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
         return [k.arg for k in node.keywords if k.arg]
     return []
+
+
+def _default(node: ast.expr | None) -> Any:
+    """The default of an option: of a path that is put together, such as `ROOT / "out"`, its end."""
+    if isinstance(node, ast.Call) and node.args:
+        if re.search(r"\b(?:Path|join)$", ast.unparse(node.func)):
+            return _plain(node.args[-1])
+    elif isinstance(node, ast.BinOp) and isinstance(end := _plain(node.right), str):
+        return end
+    return _plain(node)
 
 
 def _plain(node: ast.expr | None) -> Any:
