@@ -42,6 +42,9 @@ GAP = 0.1
 """Over-fitting: validation loss less training loss, as a share of what guessing costs."""
 UNLEARNT = 0.5
 """Under-fitting: both losses are above this share of what guessing costs."""
+HARDLY = 0.8
+"""Hardly learnt, or under-fitting where the metric is better than that of a constant answer: both
+losses are above this share of what guessing the classes by their shares costs."""
 CHANCE = 2.0
 """Standard errors, by the jumps of the curve, that a difference of two strips has to have."""
 
@@ -52,6 +55,7 @@ class Word(StrEnum):
     DIVERGED = "diverged"
     NOISY = "noisy"
     STILL = "still improving"
+    HARDLY = "hardly learnt"
     OVER = "over-fitting"
     UNDER = "under-fitting"
     SATURATED = "saturated early"
@@ -62,6 +66,7 @@ ADVICE: Mapping[Word, str] = MappingProxyType({
     Word.DIVERGED: "search lower learning rates",
     Word.NOISY: "lower learning rates, larger batches or more validation rows",
     Word.STILL: "more epochs",
+    Word.HARDLY: "more epochs, another learning rate or another network",
     Word.OVER: "more regularisation, or more data",
     Word.UNDER: "a larger network, if the data has more to tell",
     Word.SATURATED: "fewer epochs, and more trials for them",
@@ -80,6 +85,10 @@ class Yardstick:
     """Of the target; 0 where it is a number, or nothing is known of the data yet."""
     rows: int
     """Of the validation part; 0: not known."""
+    constant: float | None = None
+    """The metric of a constant answer; None: not known."""
+    by_shares: float | None = None
+    """The usual loss of guessing classes by how frequent they are; None: not known."""
 
     def error(self, value: float) -> float:
         """What is left to gain."""
@@ -97,6 +106,14 @@ class Yardstick:
     def guessed(self, loss: str | None) -> float:
         """The training loss of a network that has learnt nothing."""
         return self.task.guess(loss, self.classes)
+
+    def unlearnt(self, loss: str | None, *, balanced: bool) -> float:
+        """The same where it need only know how frequent the classes are, unless they are balanced:
+        of rare classes that costs little."""
+        guessed = self.guessed(loss)
+        if self.by_shares is None or balanced or not self.task.is_usual_scale(loss):
+            return guessed
+        return min(guessed, self.by_shares)
 
 
 @dataclass(frozen=True)
@@ -124,7 +141,7 @@ def best_epoch(curve: Mapping[int, float], direction: Direction) -> int:
 
 def diagnose(
     curve: Sequence[float], metrics: Mapping[str, float], yardstick: Yardstick, *,
-    loss: str | None = None, diverged: bool = False,
+    loss: str | None = None, diverged: bool = False, balanced: bool = False,
 ) -> Word | None:  # fmt: skip
     """The word for a trial that has ended.
 
@@ -134,6 +151,7 @@ def diagnose(
         yardstick: The study's.
         loss: The name of the trial's loss; None: its task's own.
         diverged: Whether a number of it was not finite.
+        balanced: Whether rows counted by how rare their class is.
 
     None where the curve is too short to tell, or a metric is missing.
     """
@@ -151,9 +169,11 @@ def diagnose(
         return Word.NOISY
     if way.is_above(way.before, way.last, PROGRESS):
         return Word.STILL
+    # Dropout and smoothing are in the one, not in the other: the network fits as the lower says.
+    if min(train, validation) > HARDLY * yardstick.unlearnt(loss, balanced=balanced):
+        return Word.UNDER if way.is_better_than(yardstick.constant) else Word.HARDLY
     if validation - train > GAP * guessed:
         return Word.OVER
-    # Dropout and smoothing are in the one, not in the other: the network fits as the lower says.
     if min(train, validation) > UNLEARNT * guessed:
         return Word.UNDER
     if validation > train and way.is_above(way.last, way.lowest, FALLEN):
@@ -172,6 +192,7 @@ class _Way:
 
     def __init__(self, errors: Sequence[float], yardstick: Yardstick) -> None:
         count = len(errors)
+        self._yardstick = yardstick
         self._size = min(max(count // 4, 2), 5)
         strips = [mean(errors[i : i + self._size]) for i in range(count - self._size + 1)]
         self.last, self.before, self.lowest = strips[-1], strips[-1 - self._size], min(strips)
@@ -185,6 +206,12 @@ class _Way:
     def is_noisy(self) -> bool:
         """Whether the value hangs on which epoch is the last one."""
         return self._noise > max(NOISY * self._level, self._doubt)
+
+    def is_better_than(self, constant: float | None) -> bool:
+        """Whether the last strip is better than a constant answer, and not by chance."""
+        if constant is None:
+            return False
+        return self.is_above(self._yardstick.error(constant), self.last, PROGRESS)
 
     def is_above(self, strip: float, other: float, share: float) -> bool:
         """Whether a strip lies above another by that share of it, and not by chance."""

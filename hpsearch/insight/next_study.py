@@ -128,10 +128,10 @@ def rebased(spec: StudySpec, old: FilePath, new: FilePath) -> StudySpec:
 
 
 def _epochs(spec: StudySpec, word: Word | None, notes: Notes) -> int:
-    """The most epochs of a trial: twice as many where the best still improve, half where they
-    saturated early, but no fewer than the pruner needs."""
+    """The most epochs of a trial: twice as many where the best still improve or have hardly
+    learnt, half where they saturated early, but no fewer than the pruner needs."""
     before = epochs = spec.budget.epochs
-    if word is Word.STILL:
+    if word in (Word.STILL, Word.HARDLY):
         epochs = min(2 * before, _MOST_EPOCHS)
     elif word is Word.SATURATED and "epochs" not in {*spec.space.names, *spec.space.constants}:
         pruner = spec.search.pruner.model_dump()
@@ -147,7 +147,7 @@ def _space(spec: StudySpec, findings: Findings, notes: Notes) -> Space:
     """What is searched, and what is constant."""
     parameters = {p.name: _changed(spec, p, findings, notes) for p in spec.space}
     constants = dict(spec.space.constants)
-    if "epochs" in constants and findings.word is Word.STILL:
+    if "epochs" in constants and findings.word in (Word.STILL, Word.HARDLY):
         constants["epochs"] = spec.budget.epochs
     rate, old = findings.rate, next((p for p in spec.space if p.name == "lr"), None)
     # Enough trials at that rate and at others know more than a look at a handful of rows.
@@ -201,6 +201,8 @@ def _moved(
 ) -> tuple[Range | Choices, list[str]]:
     """Where a domain goes, and why."""
     word, top, wide = findings.word, findings.top, domain
+    if word is Word.HARDLY:  # the best are those that chance made so
+        return domain, []
     end = _asked(word, setting)
     side, share = (edge.side, _WIDEN) if edge and end in (None, edge.side) else (None, 0.0)
     values: list[Any] = [v[setting.name] for v in top if setting.name in v]

@@ -312,6 +312,7 @@ class Snapshot:
         return diagnosis.diagnose(
             list(trial.curve.values()), trial.last_metrics or trial.metrics, self._yardstick,
             loss=loss, diverged=trial.reason == "diverged",
+            balanced=self._setting(trial, "class_weight") == "balanced",
         )  # fmt: skip
 
     def guessed(self, trial: Trial) -> float:
@@ -320,8 +321,11 @@ class Snapshot:
         return self._yardstick.guessed(self._loss(trial))
 
     def _loss(self, trial: Trial) -> str | None:
-        loss: str | None = trial.params.get("loss", self.spec.space.constants.get("loss"))
+        loss: str | None = self._setting(trial, LOSS)
         return loss
+
+    def _setting(self, trial: Trial, name: str) -> Any:
+        return trial.params.get(name, self.spec.space.constants.get(name))
 
     @cached_property
     def recipe(self) -> tuple[Step, ...]:
@@ -333,9 +337,11 @@ class Snapshot:
         if self.task is None:
             return None
         data = self.study.data or {"classes": [], "rows": {"validation": 0}}
+        constant = (data.get("baseline") or {}).get("values", {})
         return Yardstick(
-            self.spec.objective, self.task, len(data["classes"]), data["rows"]["validation"]
-        )
+            self.spec.objective, self.task, len(data["classes"]), data["rows"]["validation"],
+            constant.get(self.metric), constant.get(LOSS) if data["classes"] else None,
+        )  # fmt: skip
 
     @cached_property
     def diagnosis(self) -> Diagnosis | None:

@@ -29,14 +29,14 @@ def test_curves_importance_and_the_next_study(command: Command) -> None:
     assert "learning curves: " in said
     assert "hpsearch next s -o s-next.yaml" in said
     words = {str(t["number"]): t["diagnosis"] for t in command.json("trials", "s")}
-    assert "under-fitting" in words.values(), "with the smallest rates nothing is learnt"
+    assert "hardly learnt" in words.values(), "with the smallest rates nothing is learnt"
     status = command.json("status", "s")
     best = status["diagnosis"]["words"]
     assert best == {number: words[number] for number in best}
     assert status["diagnosis"]["word"] in best.values()
     table = command.run("trials", "s").stdout
     assert narrow(table)
-    assert "under-fitting" in table
+    assert "hardly learnt" in table
     assert all(stage in table for stage in ("warmup", "architecture", "polish"))
     _judge(command)
     _go_on(command, status)

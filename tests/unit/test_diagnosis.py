@@ -50,6 +50,26 @@ def test_the_word_for_a_curve(curve, metrics, expected) -> None:
     assert word(curve, metrics=metrics) == expected
 
 
+GUESSED = {"train_loss": 0.88, "loss": 1.12}
+"""Of three classes: not far below ln 3, and more on validation rows."""
+SHAPES = Yardstick(ACCURACY, CLASSES, classes=3, rows=45, constant=0.47, by_shares=1.05)
+
+
+def test_a_network_that_has_hardly_learnt_does_not_over_fit() -> None:
+    flat = [0.51, 0.44, 0.49, 0.42, 0.47, 0.44, 0.47, 0.42, 0.47, 0.44]
+    assert word(flat, SHAPES, GUESSED) is Word.HARDLY
+    assert word(saturating(20, 1.0, top=0.75), SHAPES, GUESSED) is Word.UNDER, "it does tell some"
+    assert word(flat, SHAPES, {"train_loss": 0.6, "loss": 1.12}) is Word.OVER
+
+
+def test_of_rare_classes_guessing_costs_little_unless_they_are_balanced() -> None:
+    rare = Yardstick(CLASSES.metric("auroc"), CLASSES, 2, 1_000, constant=0.5, by_shares=0.13)
+    losses = {"train_loss": 0.125, "loss": 0.13}
+    assert word([0.51] * 10, rare, losses) is Word.HARDLY
+    assert word([0.51] * 10, rare, losses, balanced=True) is Word.SATURATED
+    assert word([0.51] * 10, rare, losses, loss="focal") is not Word.HARDLY
+
+
 def test_what_is_not_finite_has_diverged_however_short_its_curve() -> None:
     assert word([], metrics={}, diverged=True) is Word.DIVERGED
 

@@ -151,6 +151,13 @@ def test_curves_that_still_rise_get_more_epochs(spec) -> None:
     assert new.budget.epochs == new.settings(MIDDLE)["epochs"] == 18, "a constant would undo it"
 
 
+def test_where_hardly_anything_was_learnt_there_are_more_epochs_and_the_same_ranges(spec) -> None:
+    old = spec(FILE)
+    ranges, new, _ = after(old, word=Word.HARDLY)
+    assert (new.budget.epochs, new.settings(MIDDLE)["epochs"]) == (18, 18)
+    assert ranges == {p.name: p.domain for p in old.space}, "the best are so by chance"
+
+
 def test_epochs_that_are_searched_go_beyond_the_old_budget_only_with_a_new_one(spec) -> None:
     text = FILE.replace("epochs: 9\n  batch", "epochs: {min: 3, max: 9}\n  batch")
     ranges, new, _ = after(spec(text), {**MIDDLE, "epochs": 9}, Word.STILL)
