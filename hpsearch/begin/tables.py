@@ -15,6 +15,7 @@ from hpsearch.sources.table.column import CellError, Column, number_of, quoted, 
 from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.kinds import is_named_id
 from hpsearch.sources.table.rules import (
+    FEW_VALUES,
     MOST_MISSING,
     MOST_ODD_TEXTS,
     WHOLE_BYTES,
@@ -247,9 +248,13 @@ class _Table:
         first = "" if self._decision.complete else "its first "
         if not used:
             return f"{self._path.name}: {first}{self._decision.rows:,} rows of sentences."
+        # Which values are frequent is decided by the training rows.
+        about = (
+            "about " if any(c.distinct > FEW_VALUES and c.kind == "category" for c in used) else ""
+        )
         return (
             f"{self._path.name}: {first}{self._decision.rows:,} rows; {len(used)} of "
-            f"{len(self._decision.columns)} columns are inputs, {inputs:,} numbers a row."
+            f"{len(self._decision.columns)} columns are inputs, {about}{inputs:,} numbers a row."
         )
 
     def _target(self) -> str:

@@ -157,6 +157,7 @@ def fit(
     """
     encodings: list[Encoding] = []
     remarks: list[str] = []
+    different: list[str] = []
     for column in decision.used:
         encoding = fit_column(column, table, training_rows)
         if encoding is None:
@@ -164,11 +165,19 @@ def fit(
             remarks.append(f"column {name}: left out, no value is frequent in the training rows")
         else:
             encodings.append(encoding)
+            if (count := len(encoding.names)) != column.inputs:
+                different.append(f"{shown(column.name)} has {count} instead of {column.inputs}")
     if not encodings:
         raise nothing_left(decision)
     read = {encoding.column.name for encoding in encodings}
     encoder = Encoder(tuple(encodings), tuple(name for name in table.names if name not in read))
     _check_memory(table.rows, encoder.encodings, free_bytes)
+    if different:
+        listed = ", ".join(different[:5]) + (", ..." if len(different) > 5 else "")
+        inputs = number_of(len(encoder.names), "input")
+        remarks.append(
+            f"{inputs} by the training rows, where all rows suggest {decision.inputs:,}: {listed}"
+        )
     return encoder, tuple(remarks)
 
 

@@ -286,9 +286,7 @@ def _category(column: Column, this: Undecided) -> Column:
         reason = "whether there is a value" if gap else "left out: no frequent value"
         return replace(column, reason=reason, inputs=gap)
     if texts.distinct > FEW_VALUES and rare:
-        this.note(
-            f"{different}; those in fewer than {least:g} training rows ({rare:,}) share one input"
-        )
+        this.note(f"{different}; those in fewer than {least:g} rows ({rare:,}) share one input")
     inputs = min(common + gap + (rare > 0), MOST_INPUTS)
     return replace(column, reason="an input a value" + _gaps(gap), inputs=inputs)
 

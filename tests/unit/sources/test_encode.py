@@ -151,6 +151,19 @@ def test_which_values_are_frequent_is_learnt_from_the_training_rows_alone():
     assert said == ("column `x`: left out, no value is frequent in the training rows",)
 
 
+def test_where_training_rows_give_other_inputs_than_all_rows_both_are_said():
+    table = whole(x=[f"v{n % 25}" if n % 4 else "common" for n in range(320)], y=["1", "2"] * 160)
+    decision = decide(table, None, Overrides())
+    (note,) = decision.notes
+    assert note.endswith("26 different texts; those in fewer than 10 rows (10) share one input")
+    encoder, said = fit(decision, table, np.arange(200))
+    assert len(encoder.names) == 3
+    assert said == (
+        "3 inputs by the training rows, where all rows suggest 18: `x` has 2 instead of 17",
+    )
+    assert fit(decision, table, np.arange(320))[1] == ()
+
+
 def test_values_that_are_rare_throughout_leave_whether_there_is_one():
     cells = [f"C{n}" for n in range(30)] * 2 + [""] * 40
     assert fitted(whole(x=cells)).names == ("x missing",)
