@@ -126,8 +126,8 @@ def best(snapshot: Snapshot, trial: Trial) -> None:
 def _answer(snapshot: Snapshot) -> None:
     """What the last finish came to, in a line, where there was one: first, as the value of the best
     trial above it would be read as the result."""
-    if snapshot.verdict is not None:
-        out.print(verdicts.sentence(snapshot.verdict, snapshot.direction, snapshot.study.data))
+    if words := remarks.finished(snapshot):
+        out.print(words)
 
 
 def _best(snapshot: Snapshot, trial: Trial) -> None:
@@ -223,10 +223,11 @@ def _figures(snapshot: Snapshot, verdict: Mapping[str, Any]) -> None:
         others = "no other configuration than the default" if not tried else (
             f"only {counted(tried, 'configuration')} other than the default")  # fmt: skip
         out.print(f"  {counted(asked, 'training')}, as {others} had completed")
-    later = sum(t.number > verdict["last_trial"] for t in snapshot.trials)
-    if later and not snapshot.fruitless:
+    if snapshot.later and not snapshot.fruitless:
         again = call(f"final {snapshot.study.name} --again")
-        out.print(f"  trials since this finish: {later}; another one: {again}", soft_wrap=True)
+        out.print(
+            f"  trials since this finish: {snapshot.later}; another one: {again}", soft_wrap=True
+        )
 
 
 def verdict(snapshot: Snapshot) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpsearch import passwords
 from hpsearch.errors import DamagedError, HpsearchError, line
-from hpsearch.insight import commands, recipe_words, remarks, verdicts
+from hpsearch.insight import commands, recipe_words, remarks
 from hpsearch.insight.words import counted, number, params, span
 from hpsearch.spec.settings import FINAL
 from hpsearch.store import notes
@@ -126,8 +126,7 @@ def _state(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _answer(snapshot: Snapshot) -> Iterator[str]:
-    if snapshot.verdict is not None:
-        words = verdicts.sentence(snapshot.verdict, snapshot.direction, snapshot.study.data)
+    if words := remarks.finished(snapshot):
         yield f"### {_plain(words)}\n"
     best = snapshot.best
     if best is None:

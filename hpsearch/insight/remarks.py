@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hpsearch.insight import diagnosis, verdicts
-from hpsearch.insight.words import number
+from hpsearch.insight.words import counted, number
 from hpsearch.spec.settings import RECIPE
 from hpsearch.stages import outline
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
     from hpsearch.insight.snapshot import Snapshot
 
-__all__ = ["by_other_code", "not_the_default", "seen", "told"]
+__all__ = ["by_other_code", "finished", "later", "not_the_default", "seen", "told"]
 
 
 def seen(snapshot: Snapshot) -> Iterator[str]:
@@ -44,6 +44,22 @@ def _judged(snapshot: Snapshot, diagnosed: Diagnosis) -> str:
         own = snapshot.word(snapshot.network) if snapshot.network else None
         return f"{of}{diagnosed.word}; the winner's: {own or 'too short to be judged'}"
     return f"{'' if count == 1 else of}{diagnosed.word}; {diagnosis.ADVICE[diagnosed.word]}"
+
+
+def finished(snapshot: Snapshot) -> str:
+    """What the last finish came to, and how many trials began after it; "" where there was none."""
+    if snapshot.verdict is None:
+        return ""
+    words = verdicts.sentence(snapshot.verdict, snapshot.direction, snapshot.study.data)
+    return f"{words} {later(snapshot)}".rstrip()
+
+
+def later(snapshot: Snapshot) -> str:
+    """How many trials began after the last finish; "" where none did."""
+    if not snapshot.later:
+        return ""
+    were = "is" if snapshot.later == 1 else "are"
+    return f"{counted(snapshot.later, 'trial')} began after this finish and {were} not part of it."
 
 
 def by_other_code(snapshot: Snapshot) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -157,6 +158,12 @@ class Snapshot:
         finish = [t for t in self.trials if t.stage == FINAL and t.number > judged]
         nothing = self.study.finish == "done" and all(t.state != "COMPLETE" for t in finish)
         return len(finish) if nothing else 0
+
+    @property
+    def later(self) -> int:
+        """Trials that began after the last finish and are not part of it."""
+        judged = math.inf if self.verdict is None else self.verdict["last_trial"]
+        return sum(trial.number > judged for trial in self.trials)
 
     @property
     def epochs(self) -> int:

@@ -39,6 +39,10 @@ _FEW_ROWS = 100
 """Rows of the test part below which other rows may well give another verdict: one standard
 deviation of a share of 0.9 on so many is 0.03."""
 
+_FAR = 0.1
+"""Share of the figure on validation data by which that on the test part must differ to be called
+far from it: with a few hundred rows a few percent are chance."""
+
 FEW_PAIRS = 3
 """With fewer differences Student's interval says next to nothing."""
 
@@ -54,6 +58,8 @@ def sentence(
     if verdict["test"] is None:
         sentences.append(f"No test part was used, as {verdict['why']}: the winner was chosen by "
                          "these figures, so they are slightly optimistic.")  # fmt: skip
+    if far := _other_rows(verdict):
+        sentences.append(far)
     if missing := _missing(verdict):
         sentences.append(f"Only {missing}.")
     return " ".join(sentences)
@@ -63,10 +69,22 @@ def headline(verdict: Found, direction: Direction, *, wide: bool = False) -> str
     """What the winner gives on the test part, or where none was used by its reports, and that a
     simple answer is as good, if one is; where `wide`, with its interval."""
     measured = _measured(verdict)
-    figure = interval(measured) if wide else number(measured["mean"])
+    figure = number(measured["mean"])
+    if wide:
+        figure = interval(measured)
+        if over := _over_what(measured, verdict):
+            figure = f"{figure.removesuffix(')')} {over})"
     what = f"{'Test' if verdict['test'] else 'Trained again,'} {verdict['metric']} {figure}"
     simple = as_good(verdict, direction)
     return f"{what}, {simple}" if simple else what
+
+
+def _over_what(estimate: Found, verdict: Found) -> str:
+    """What an interval of the winner is over: seeds alone; "" where there is none."""
+    if len(estimate["values"]) < FEW_PAIRS:
+        return ""
+    rows = f" on these {counted(verdict['rows'], 'row')}" if verdict["rows"] else ""
+    return f"over {len(estimate['values'])} seeds{rows}"
 
 
 def _measured(verdict: Found) -> Found:
@@ -96,6 +114,20 @@ def _is_above(value: float, simple: float, sign: int) -> bool:
     return sign * (value - simple) > _SAME * abs(simple)
 
 
+def _other_rows(verdict: Found) -> str:
+    """That the networks gave far more or less on the validation rows than the interval of the test
+    part lets expect; "" where they did not, or where nothing is known of the rows."""
+    test, validation = verdict["test"], verdict["validation"]
+    if not verdict["rows"] or test is None or None in (test["low"], validation["low"]):
+        return ""
+    gap = abs(test["mean"] - validation["mean"])
+    reach = sum(estimate["high"] - estimate["low"] for estimate in (test, validation))
+    if gap <= max(reach, _FAR * abs(validation["mean"])):
+        return ""
+    return (f"Other rows may differ by more than seeds do: on validation data the same networks "
+            f"gave {number(validation['mean'])}.")  # fmt: skip
+
+
 def few(verdict: Found, data: Record) -> str:
     """That the test part is too small for a verdict on other rows; "" where it is not, or where own
     training code knows its rows."""
@@ -121,7 +153,8 @@ def _beside(verdict: Found, direction: Direction, data: Record) -> str:
             "; that is of the default settings: no trial of the search completed to compare with."
         )
     if difference is None and default == _measured(verdict):
-        return ": nothing that was searched beat the default settings; keep the default."
+        return ("; trained again, nothing that was searched beat the default settings: keep the "
+                "default.")  # fmt: skip
     if difference is None:
         return ": no seed completed for both the winner and the default settings."
     return f"; default settings {number(default['mean'])}: {_judgement(verdict, direction, data)}."
@@ -204,10 +237,9 @@ def figures(verdict: Found, direction: Direction) -> list[tuple[str, str]]:
         (f"test, {name}", number(value)) for name, value in (verdict.get("baselines") or {}).items()
     ]
     if verdict["optimism"] is not None:
-        pair = ("best", "mean")[:: 1 if direction == "maximize" else -1]
         optimism = verdict["optimism"]
         none = is_dust(optimism, verdict["validation"]["mean"])
-        rows.append((f"optimism ({' minus '.join(pair)})", number(0.0 if none else optimism)))
+        rows.append(("optimism of the best trial", number(0.0 if none else optimism)))
     if missing := _missing(verdict):
         rows.append(("trainings", missing))
     if verdict["use"] > 1:
@@ -235,7 +267,7 @@ def spread(verdict: Found) -> str:
     """What stands beside the means of a finish."""
     if len(verdict["validation"]["values"]) < FEW_PAIRS:
         return "with its mean and each training"
-    return "with the 95 % interval of its mean"
+    return "with the 95 % interval of its mean over seeds, on these rows"
 
 
 def interval(estimate: Found, shown: Callable[[float], str] = number) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from hpsearch.insight import verdicts
+from hpsearch.insight import remarks, verdicts
 from hpsearch.insight.words import counted, number
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ def _judged(snapshot: Snapshot) -> Answer:
     if verdict["use"] > 1:
         rest.append(f"The test part has been used {verdict['use']} times: each use makes its "
                     "figures more optimistic.")  # fmt: skip
-    later = sum(trial.number > verdict["last_trial"] for trial in snapshot.trials)
-    if later:
-        rest.append(f"{counted(later, 'trial')} began after this finish and are not part of it.")
+    if later := remarks.later(snapshot):
+        rest.append(later)
     tone = _TONES.get(verdicts.finding(verdict, direction), "plain")
     if tone == "good" and verdicts.few(verdict, data):
         tone = "plain"

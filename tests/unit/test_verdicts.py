@@ -31,10 +31,9 @@ def found(
     sign = 1 if direction == "maximize" else -1
     test = dict(enumerate(winner))
     test |= {50 + i: v for i, v in enumerate(default) if v is not None}
-    said = {n: v + sign * 9 if n < 50 else v for n, v in test.items()}
     entries = [
-        entry(WINNER, *(said[i] for i in range(len(winner)))),
-        entry(PLAIN, *default, first=50),
+        entry(WINNER, *winner),
+        entry(PLAIN, *(None if v is None else v - sign * 9 for v in default), first=50),
     ]
     name = "accuracy" if direction == "maximize" else "loss"
     given = {"asked": 2 * max(len(winner), len(default)), "use": 1, "rows": 200, **more}
@@ -96,12 +95,12 @@ def test_a_small_test_part_is_no_proof() -> None:
 
 
 def test_what_single_precision_leaves_is_no_difference() -> None:
-    dust = found([1.0, 1.0, 1.0], [1 - 1.2e-7] * 3, best_seen=10 + 1.2e-7)
+    dust = found([1.0, 1.0, 1.0], [1 - 1.2e-7] * 3, best_seen=1 + 1.2e-7)
     assert "equal, so no evidence that tuning helped" in verdicts.sentence(dust, "maximize")
     assert verdicts.finding(dust, "maximize") == "no evidence"
     rows = dict(verdicts.figures(dust, "maximize"))
     assert rows["gain, seed by seed"] == "0 (the same each time)"
-    assert rows["optimism (best minus mean)"] == "0"
+    assert rows["optimism of the best trial"] == "0"
 
 
 def test_of_too_few_seeds_no_interval_looks_like_proof() -> None:
@@ -113,6 +112,20 @@ def test_of_too_few_seeds_no_interval_looks_like_proof() -> None:
     assert gain == "0.697 over 2 seeds, too few for an interval"
     three = found([0.995, 0.998, 0.996], [0.3, 0.299, 0.298])
     assert "to" in dict(verdicts.figures(three, "maximize"))["gain, seed by seed"]
+
+
+def test_what_an_interval_is_over_and_that_other_rows_differ_by_more() -> None:
+    one = found(around(0.2), [0.3, 0.303, 0.299, 0.303, 0.297], "minimize")
+    for middle, far in ((0.2, False), (0.201, False), (0.35, True), (0.1, True)):
+        given = around(middle)
+        rows = {**one, "validation": {**one["test"], "mean": middle, "values": given,
+                                      "low": middle - 0.002, "high": middle + 0.002}}  # fmt: skip
+        words = f" on validation data the same networks gave {middle:g}."
+        assert (words in verdicts.sentence(rows, "minimize")) is far
+        assert "Other rows" not in verdicts.sentence({**rows, "rows": None}, "minimize")
+    headline = verdicts.headline(one, "minimize", wide=True)
+    assert headline == "Test loss 0.2 (0.198 to 0.202 over 5 seeds on these 200 rows)"
+    assert verdicts.spread(one).endswith("over seeds, on these rows")
 
 
 def test_a_loss_that_shrinks_is_a_gain() -> None:
@@ -157,8 +170,8 @@ def test_a_default_that_wins_is_what_to_keep() -> None:
     judged = verdict(entries, 0.6, ACCURACY, lambda r, _: {"accuracy": r.value or 0},
                      rows=50, use=1, asked=4)  # fmt: skip
     assert verdicts.sentence(judged.as_json(), "maximize") == (
-        "Test accuracy 0.905: nothing that was searched beat the default settings; keep the "
-        "default."
+        "Test accuracy 0.905; trained again, nothing that was searched beat the default settings: "
+        "keep the default."
     )
     assert "test, default settings" not in dict(verdicts.figures(judged.as_json(), "maximize"))
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from hpsearch.insight import remarks
 from hpsearch.insight.reader import Reader
 from hpsearch.insight.snapshot import Snapshot
+from hpsearch.insight.words import counted
 from hpsearch.reports.answer import answer
 from tests.played import DATA, DIGITS, OWN, Played, played
 
@@ -59,7 +61,7 @@ def test_a_finish_is_said_with_its_interval_and_what_it_is_worth(
     snapshot: Snapshot, fields: Mapping[str, Any], tone: str, said: str
 ) -> None:
     found = answer(replace(snapshot, verdict=verdict(**fields)))
-    assert found.headline == "Test accuracy 0.975 (0.968 to 0.981)"
+    assert found.headline == "Test accuracy 0.975 (0.968 to 0.981 over 3 seeds on these 300 rows)"
     assert said in found.sentences[0]
     assert found.tone == tone
 
@@ -67,7 +69,8 @@ def test_a_finish_is_said_with_its_interval_and_what_it_is_worth(
 def test_a_simple_answer_that_is_as_good_is_in_the_headline(snapshot: Snapshot) -> None:
     found = answer(replace(snapshot, verdict=verdict(baselines={"last value": 0.98})))
     assert found.headline == (
-        "Test accuracy 0.975 (0.968 to 0.981), no better than a simple answer (last value: 0.98)"
+        "Test accuracy 0.975 (0.968 to 0.981 over 3 seeds on these 300 rows), no better than a "
+        "simple answer (last value: 0.98)"
     )
     assert found.sentences[0].startswith("Default settings 0.962: ")
     assert found.tone == "bad"
@@ -76,13 +79,21 @@ def test_a_simple_answer_that_is_as_good_is_in_the_headline(snapshot: Snapshot) 
 def test_a_finish_without_a_test_part_is_no_test(snapshot: Snapshot) -> None:
     untested = verdict(test=None, network={}, use=0, rows=None, why="own code has none")
     found = answer(replace(snapshot, verdict=untested))
-    assert found.headline == "Trained again, accuracy 0.975 (0.968 to 0.981)"
+    assert found.headline == "Trained again, accuracy 0.975 (0.968 to 0.981 over 3 seeds)"
     assert "No test part was used, as own code has none" in found.sentences[0]
 
 
 def test_a_test_part_that_was_used_twice_is_said(snapshot: Snapshot) -> None:
     found = answer(replace(snapshot, verdict=verdict(use=2)))
     assert "used 2 times" in found.sentences[1]
+
+
+def test_trials_after_a_finish_are_counted_beside_what_it_found(snapshot: Snapshot) -> None:
+    of_before = replace(snapshot, verdict=verdict(last_trial=-1))
+    words = f"{counted(len(snapshot.trials), 'trial')} began after this finish and "
+    assert answer(of_before).sentences[-1].startswith(words)
+    assert words in remarks.finished(of_before)
+    assert "began" not in remarks.finished(replace(snapshot, verdict=verdict()))
 
 
 def test_a_search_alone_is_no_test(snapshot: Snapshot) -> None:
