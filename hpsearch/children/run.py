@@ -136,11 +136,17 @@ class Run:
         NumPy's, Python's), tensors or plain values. Call it again when a plain value has changed.
 
         Returns: the objects by name; plain values as they were saved, if they were.
+
+        Raises TypeError for what a checkpoint cannot hold.
         """
-        from hpsearch.children.kept import restored
+        from hpsearch.children.kept import check, restored
 
         saved = dict(objects)
         for name, value in objects.items():
+            if (
+                self._objects.get(name) is not value
+            ):  # else it costs what a report does, for nothing
+                check(name, value)
             if name not in self._objects and name in self._start.saved:
                 saved[name] = restored(value, self._start.saved[name])
             elif self._start.whole and name not in self._objects:

@@ -233,6 +233,32 @@ def test_a_checkpoint_of_the_last_epoch_gives_its_report_again(children) -> None
     assert again == report
 
 
+def test_what_has_no_state_yet_is_saved_once_it_has(children) -> None:
+    code = """
+import torch
+
+class Best:
+    seen = None
+    def state_dict(self): return {**self.seen}
+
+def train(run):
+    net, best = torch.nn.LazyLinear(1), Best()
+    run.save(net=net, best=best)
+    for epoch in run.epochs():
+        net(torch.ones(1, 2))
+        best.seen = {"epoch": epoch}
+        run.report(score=1)
+"""
+    runner = children(code)
+    runner.add(candidate(epochs=1))
+    (report,) = runner.reports(LIMIT_S)
+    assert report.failure is None, report.message
+    last = runner.saved(0).state["own"]["last"]
+    assert last["net"]["weight"].shape == (1, 2)
+    assert last["best"] == {"epoch": 1}
+    runner.remove(0)
+
+
 def test_code_that_saves_nothing_begins_again(children) -> None:
     runner = children(SIMPLE)
     runner.add(candidate(epochs=3))
@@ -436,11 +462,15 @@ MISBEHAVES = {
     "changes params": ("    run.params['width'] = 5", "does not support item assignment"),
     "saves a lambda": (
         "    run.save(f=lambda: 1)\n    run.report(score=1)",
-        "run.save: f is a function, which a checkpoint cannot hold",
+        "train.py, line 3: TypeError: run.save: f is a function, which a checkpoint cannot hold",
     ),
     "saves a lambda inside": (
         "    run.save(f={'a': [object()]})\n    run.report(score=1)",
-        "run.save: f['a'][0] is a object",
+        "train.py, line 3: TypeError: run.save: f['a'][0] is a object",
+    ),
+    "saves what becomes a lambda": (
+        "    f = run.save(f=[])['f']\n    f.append(lambda: 1)\n    run.report(score=1)",
+        "train.py, line 5: TypeError: run.save: f[0] is a function",
     ),
     "imports what is not there": ("    import nowhere", "No module named 'nowhere'"),
     "a number that is too large": ("    run.report(score=10 ** 400)", "is a int, and no single"),
@@ -459,8 +489,9 @@ MISBEHAVES = {
         "    run.save(net=Net())\n    run.report(score=1)", "KeyError: 'gone'",
     ),
     "lets no error pass": (
-        "    run.save(f=lambda: 1)\n    for _ in range(9):\n        try: run.report(score=1)\n"
-        "        except TypeError: pass", "run.save: f is a function",
+        "    f = run.save(f=[])['f']\n    f.append(lambda: 1)\n    for _ in range(9):\n"
+        "        try: run.report(score=1)\n        except TypeError: pass",
+        "run.save: f[0] is a function",
     ),
     "memory without an end": ("    bytearray(1 << 60)", "train.py, line 3: MemoryError"),
     "an error that cannot be printed": (
