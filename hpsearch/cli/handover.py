@@ -150,13 +150,17 @@ def _owner(
 def _rows(predictor: Predictor, predictions: Predictions) -> list[dict[str, Any]]:
     """A row for each prediction, of a file of its own with its name; of anomalies the strangest
     first."""
-    rows: list[dict[str, Any]] = [{"prediction": value} for value in predictions.values]
+    names: list[str] = predictor.config["problem"]["classes"]
+    of_class = dict(zip(predictor.classes, names, strict=True))
+    rows: list[dict[str, Any]] = [
+        {"prediction": of_class.get(value, value)} for value in predictions.values
+    ]
     if predictions.probabilities is not None:
         for row, shares in zip(rows, predictions.probabilities.tolist(), strict=True):
-            row["probabilities"] = dict(zip(predictor.classes, shares, strict=True))
-    named, names = predictions.named, predictions.names
-    if names:
-        rows = [{named: name, **row} for name, row in zip(names, rows, strict=True)]
+            row["probabilities"] = dict(zip(names, shares, strict=True))
+    named, called = predictions.named, predictions.names
+    if called:
+        rows = [{named: name, **row} for name, row in zip(called, rows, strict=True)]
     if predictions.scores is not None:
         rows = _strangest_first(rows, predictions.scores.tolist())
     return rows

@@ -20,6 +20,7 @@ from pydantic import PlainValidator, ValidationError
 
 from hpsearch import files
 from hpsearch.errors import CheckpointError, line
+from hpsearch.handover.labels import Labels, labels_of_names
 from hpsearch.handover.replace import Kind, put
 from hpsearch.sources.csv.inputs import TableInputs1
 from hpsearch.sources.dataset import DataSettings, Prepared
@@ -111,6 +112,8 @@ class Data:
     """Of each part."""
     decided: dict[str, Any] | None = None
     """What the source decided of the data when the study began, as JSON."""
+    labels: Labels | None = None
+    """What the classes are in the data; None: texts."""
 
 
 @dataclass(frozen=True)
@@ -308,7 +311,7 @@ def _fault(config: Config, vocabulary: Vocabulary) -> str | None:
         or _fault_of_problem(config.problem)
         or _fault_of_inputs(config.problem, config.data.settings.section.source)
         or _fault_of_metrics(config.metrics, config.problem.task)
-        or _fault_of_data(config.data.settings)
+        or _fault_of_data(config.data, config.problem)
     )
 
 
@@ -351,8 +354,10 @@ def _fault_of_metrics(metrics: Metrics, task: str) -> str | None:
     return None
 
 
-def _fault_of_data(settings: DataSettings) -> str | None:
-    section = settings.section
+def _fault_of_data(data: Data, problem: Prepared) -> str | None:
+    if data.labels not in (None, labels_of_names(problem.classes)):
+        return f"data.labels: the classes are not {data.labels}"
+    section = data.settings.section
     if section.validation_share + section.test_share >= 1:
         return "data.settings: expected shares of validation and test below 1 in all"
     return None

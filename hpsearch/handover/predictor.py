@@ -17,6 +17,7 @@ from hpsearch.errors import CheckpointError, ConflictError, DataError, line
 from hpsearch.files import refusals_told
 from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import Config, read
+from hpsearch.handover.labels import classes_as
 from hpsearch.handover.trained import Trained
 from hpsearch.sources.dataset import test_part
 from hpsearch.sources.inputs import Frame, Given, finite
@@ -44,8 +45,8 @@ class Predictions:
     """The predictions for N rows."""
 
     values: tuple[str, ...] | tuple[float, ...]
-    """For each row the name of the class, or the number in the target's own unit; for anomalies
-    `normal` or `strange`."""
+    """For each row one of the network's `classes`, or the number in the target's own unit; for
+    anomalies `normal` or `strange`."""
     probabilities: NDArray[np.float64] | None
     """(N, classes), in the order of the network's `classes`; None if the task gives none."""
     scores: NDArray[np.float64] | None = None
@@ -80,9 +81,10 @@ class Predictor:
         return self._trained.network
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes; empty if the target is a number."""
-        return self._problem.classes
+    def classes(self) -> tuple[str, ...] | tuple[int, ...]:
+        """The classes as the study's data has them: `int` or `bool` where the target's column (or
+        array) holds whole numbers or booleans, else names; empty if the target is a number."""
+        return classes_as(self._config.data.labels, self._problem.classes)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -200,7 +202,11 @@ class Predictor:
     def _told(self, outputs: Tensor) -> Predictions:
         """Outputs in words, or in the target's unit."""
         predictions = learning(self._problem.task).predictions(outputs, self._problem.problem())
-        return Predictions(predictions.values, predictions.probabilities, predictions.scores)
+        values: tuple[Any, ...] = predictions.values
+        if self._config.data.labels is not None:
+            classes = dict(zip(self._problem.classes, self.classes, strict=True))
+            values = tuple(classes[name] for name in values)
+        return Predictions(values, predictions.probabilities, predictions.scores)
 
 
 def _moved(settings: DataSettings, moved: Path) -> DataSettings:

@@ -16,6 +16,7 @@ from hpsearch.code import use
 from hpsearch.handover.code import saved_code
 from hpsearch.handover.folder import NETWORK, Config, Data, Metrics, Network, Provenance, write
 from hpsearch.handover.kept import candidate_trained, saved_network
+from hpsearch.handover.labels import labels_of
 from hpsearch.handover.replace import check_place
 from hpsearch.handover.trained import Trained
 from hpsearch.insight.snapshot import Snapshot, Trial
@@ -73,6 +74,7 @@ def save(
             split=dataset.record["split"],
             rows=dict(dataset.record["rows"]),
             decided=dataset.record.get("decided"),
+            labels=labels_of(settings, problem.task, problem.classes),
         ),
         provenance=_provenance(study, best, candidate.seed),
         code=files,

@@ -6,6 +6,7 @@ the network is of a study's own code, that code below `code`. MLflow is not need
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class Model:
         return table(self._predictor.predict(model_input), self._predictor.classes)
 
 
-def table(predictions: Predictions, classes: tuple[str, ...]) -> pd.DataFrame:
+def table(predictions: Predictions, classes: Sequence[object]) -> pd.DataFrame:
     """Predictions as a table: `prediction`, `p(CLASS)` for each class, and `score` of anomalies."""
     import pandas as pd
 

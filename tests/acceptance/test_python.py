@@ -170,7 +170,7 @@ import hpsearch as hp
 
 rng = np.random.default_rng(0)
 frame = pd.DataFrame({"a": rng.normal(size=200), "b": rng.normal(size=200)}, index=range(7, 207))
-frame["kind"] = np.where(frame["a"] + frame["b"] > 0, "high", "low")
+frame["kind"] = np.where(frame["a"] + frame["b"] > 0, 0, 1)
 parameters = {"lr": hp.log(1e-3, 1e-1), "width": hp.choice(8, 16), "depth": 1}
 study = hp.Study(name="table", data=frame, target="kind", metric="accuracy", trials=3, epochs=8,
                  parameters=parameters)

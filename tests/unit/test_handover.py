@@ -19,8 +19,10 @@ import pytest
 import torch
 
 import hpsearch
+from hpsearch.cli.handover import _rows
 from hpsearch.errors import CheckpointError, ConflictError, DataError
 from hpsearch.handover import folder, own
+from hpsearch.handover.labels import labels_of
 from hpsearch.handover.trained import Trained
 from hpsearch.runner.candidate import Candidate
 from hpsearch.sources import dataset as data
@@ -54,7 +56,10 @@ def made(
     record = dataset.record
     return folder.Config(
         folder.Network(family, found), problem, metrics,
-        folder.Data(settings, record["fingerprint"], record["split"], dict(record["rows"])),
+        folder.Data(
+            settings, record["fingerprint"], record["split"], dict(record["rows"]),
+            labels=labels_of(settings, problem.task, problem.classes),
+        ),
         folder.Provenance("s", "u", "d", 0, 0, 1, {}, None, "now"),
     ), weights  # fmt: skip
 
@@ -129,6 +134,51 @@ def test_a_table_s_network_predicts_what_training_measured(
         tuple(alone) == everything.values[:5]
     )  # fmt: skip
     assert same
+
+
+@pytest.mark.parametrize(
+    ("target", "suffix", "kind"),
+    [
+        ([0, 1], "parquet", int),
+        ([0, 1], "csv", int),
+        ([-1.0, 1.0], "parquet", int),
+        (pd.Categorical([3, 7]), "parquet", int),
+        ([False, True], "parquet", bool),
+        ([False, True], "csv", bool),
+        (["0", "1"], "parquet", str),
+        (["no", "yes"], "csv", str),
+        ([0, 1], "npz", int),
+        ([False, True], "npz", bool),
+        (["0", "1"], "npz", str),
+    ],
+)
+def test_classes_are_as_the_target_has_them(
+    tmp_path: Path, target: Any, suffix: str, kind: type
+) -> None:
+    two = pd.Series(target)
+    frame = pd.DataFrame({"a": [0.0, 1.0] * 40, "t": pd.concat([two] * 40, ignore_index=True)})
+    path = tmp_path / f"t.{suffix}"
+    settings = DataSettings.of("table", path=path, target="t", task="classification")
+    rows: Any = frame[["a"]]
+    if suffix == "npz":
+        rows = frame[["a"]].to_numpy()
+        y = frame["t"].to_numpy(str if kind is str else None)
+        np.savez(path, X=rows, y=y)
+        settings = DataSettings.of("arrays", path=path)
+    else:
+        getattr(frame, f"to_{suffix}")(path, index=False)
+    config, weights = made(load(settings, CPU), settings, "accuracy", lr=0.1)
+    folder.write(tmp_path / "net", config, weights)
+    found = hpsearch.load(tmp_path / "net")
+    assert found.classes == tuple(two)
+    assert [*map(type, found.classes)] == [kind] * 2
+    values = found.predict(rows).values
+    assert {type(value) for value in values} == {kind}
+    assert (np.array(values) == frame["t"]).mean() == 1.0
+    assert found.config["problem"]["classes"] == [*config.problem.classes]
+    (printed,) = _rows(found, found.predict(rows[:1]))
+    assert printed["prediction"] == config.problem.classes[0], "a command prints names"
+    assert [*printed["probabilities"]] == [*config.problem.classes]
 
 
 def test_images(tmp_path: Path) -> None:
