@@ -19,7 +19,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import Edge, edges
 from hpsearch.spec.settings import FINAL, RECIPE, Direction
 from hpsearch.spec.space import Assignment
-from hpsearch.spec.task import TASKS, Result, Table, Task, usual
+from hpsearch.spec.task import LOSS, TASKS, Result, Table, Task, usual
 from hpsearch.stages import outline
 from hpsearch.stages.finish import ends
 from hpsearch.store.values import Study
