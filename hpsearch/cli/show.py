@@ -212,9 +212,9 @@ def curves(snapshot: Snapshot) -> None:
 
 def beside(snapshot: Snapshot) -> None:
     """What simple answers give, and whether the best network is more than that."""
-    for name, value in snapshot.baselines:
-        more = "" if snapshot.is_above(value) else "; the best trial is no better than that"
-        out.print(f"baseline ({visible(name, lines=False)}): {number(value)}{more}")
+    for name, worth, is_above in remarks.baselines(snapshot):
+        more = "" if is_above else "; the best trial is no better than that"
+        out.print(f"baseline ({visible(name, lines=False)}): {worth}{more}")
     network = snapshot.network
     if network is None:
         return

@@ -142,9 +142,9 @@ def _answer(snapshot: Snapshot) -> Iterator[str]:
     handed = snapshot.handed
     if handed is not None and handed.number != best.number:
         yield f"\nThe network handed over is that of trial {handed.number}."
-    for name, value in snapshot.baselines:
-        more = "" if snapshot.is_above(value) else ": the best trial is no better than that"
-        yield f"\nBaseline, {_plain(name)}: {number(value)}{more}"
+    for name, worth, is_above in remarks.baselines(snapshot):
+        more = "" if is_above else ": the best trial is no better than that"
+        yield f"\nBaseline, {_plain(name)}: {_plain(worth)}{more}"
 
 
 def _stages(snapshot: Snapshot) -> Iterator[str]:

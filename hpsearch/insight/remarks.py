@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpsearch.insight.diagnosis import Diagnosis
     from hpsearch.insight.snapshot import Snapshot
 
-__all__ = ["by_other_code", "finished", "later", "not_the_default", "seen", "told"]
+__all__ = ["baselines", "by_other_code", "finished", "later", "not_the_default", "seen", "told"]
 
 
 def seen(snapshot: Snapshot) -> Iterator[str]:
@@ -44,6 +44,15 @@ def _judged(snapshot: Snapshot, diagnosed: Diagnosis) -> str:
         own = snapshot.word(snapshot.network) if snapshot.network else None
         return f"{of}{diagnosed.word}; the winner's: {own or 'too short to be judged'}"
     return f"{'' if count == 1 else of}{diagnosed.word}; {diagnosis.ADVICE[diagnosed.word]}"
+
+
+def baselines(snapshot: Snapshot) -> Iterator[tuple[str, str, bool]]:
+    """What simple answers give: which, how much of what and on which rows, and whether the best
+    trial is better."""
+    where = "the test part" if snapshot.spec.on_test else "validation data"
+    for name, value in snapshot.baselines:
+        worth = f"{snapshot.metric} {number(value)} on {where}"
+        yield name, worth, snapshot.is_above(value)
 
 
 def finished(snapshot: Snapshot) -> str:

@@ -79,9 +79,9 @@ def _reserves(snapshot: Snapshot) -> Iterator[str]:
     assert best is not None
     epoch = f"epoch {best.best_epoch} of {best.epoch}"
     yield f"That is trial {best.number} after {epoch}."
-    for name, value in snapshot.baselines:
-        more = "" if snapshot.is_above(value) else ", and the best trial is no better than that"
-        yield f"A simple answer ({name}) gives {number(value)}{more}."
+    for name, worth, is_above in remarks.baselines(snapshot):
+        more = "" if is_above else ", and the best trial is no better than that"
+        yield f"A simple answer ({name}) gives {worth}{more}."
     if spec.data is None:
         yield ("It is the best of several draws, so slightly optimistic, and on the data that the "
                "training code chose: no test part was used.")  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpsearch._version import __version__
-from hpsearch.insight import recipe_words
+from hpsearch.insight import recipe_words, remarks
 from hpsearch.insight.commands import save
 from hpsearch.insight.words import counted, number, percent, setting, span
 from hpsearch.spec import write
@@ -157,7 +157,7 @@ def data(snapshot: Snapshot) -> tuple[tuple[Row, ...], tuple[str, ...], str]:
         shown = ", ".join(map(str, classes[:12]))
         more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
         rows.append(("classes", f"{len(classes)}: {shown}{more}"))
-    rows += [(f"baseline: {name}", number(value)) for name, value in snapshot.baselines]
+    rows += [(f"baseline: {name}", worth) for name, worth, _ in remarks.baselines(snapshot)]
     rows += [(name, str(facts[name])) for name in ("fingerprint", "split") if name in facts]
     warned = [f"Warning: {line}" for line in facts.get("warnings", ())]
     source = SOURCES[spec.data.source]

@@ -237,6 +237,9 @@ DATA = {
 }  # fmt: skip
 
 
+MAJORITY = "baseline (majority class no): accuracy 0.9 on validation data"
+
+
 def beside(
     ledger: Ledger, value: float, confusion: list[list[int]] | None, data: Any = DATA, **more: Any
 ) -> tuple[Snapshot, str]:
@@ -252,7 +255,7 @@ def beside(
 def test_a_network_that_answers_one_class_only_is_said_to(ledger: Ledger) -> None:
     snapshot, said = beside(ledger, float(np.float32(0.9)), [[90, 0], [10, 0]])
     lines = " ".join(said.split())
-    assert "baseline (majority class no): 0.9; the best trial is no better than that" in lines
+    assert f"{MAJORITY}; the best trial is no better than that" in lines
     assert "trial 0 predicts no for every validation row" in lines
     assert "try class_weight: balanced (under parameters, as --set parameters." in lines
     assert "class_weight=balanced) or metric: f1, under another name" in lines
@@ -289,8 +292,8 @@ def test_nothing_is_better_than_a_perfect_value(ledger: Ledger) -> None:
 def test_a_network_that_tells_classes_apart_has_only_the_baseline_beside_it(
     ledger: Ledger,
 ) -> None:
-    assert beside(ledger, 0.95, [[88, 2], [3, 7]])[1] == "baseline (majority class no): 0.9\n"
-    assert beside(ledger, 0.95, None)[1] == "baseline (majority class no): 0.9\n"
+    assert beside(ledger, 0.95, [[88, 2], [3, 7]])[1] == f"{MAJORITY}\n"
+    assert beside(ledger, 0.95, None)[1] == f"{MAJORITY}\n"
 
 
 def test_each_simple_answer_of_the_source_is_shown_and_none_is_beaten_silently(
@@ -303,9 +306,10 @@ def test_each_simple_answer_of_the_source_is_shown_and_none_is_beaten_silently(
     ]
     snapshot, said = beside(ledger, 0.95, None, {**DATA, "baselines": others})
     assert said.splitlines() == [
-        "baseline (majority class no): 0.9",
-        "baseline (last value): 0.8",
-        "baseline (linear autoregression): 0.97; the best trial is no better than that",
+        MAJORITY,
+        "baseline (last value): accuracy 0.8 on validation data",
+        "baseline (linear autoregression): accuracy 0.97 on validation data; the best ",
+        "trial is no better than that",
     ]
     names = [baseline["name"] for baseline in snapshot.as_dict()["baselines"]]
     assert names == ["majority class no", "last value", "linear autoregression"]

@@ -101,7 +101,7 @@ def test_a_search_alone_is_no_test(snapshot: Snapshot) -> None:
     assert found.headline == "Best validation accuracy so far 0.7"
     said = " ".join(found.sentences)
     assert "trial 0 after epoch 2 of 3" in said
-    assert "A simple answer (majority class no) gives 0.25." in said
+    assert "A simple answer (majority class no) gives accuracy 0.25 on validation data." in said
     assert "slightly optimistic" in said
     assert "No test part was used: hpsearch final s does so, once." in said
     assert found.tone == "plain"
