@@ -68,10 +68,11 @@ def look(section: TableSpec, base: Path) -> Look:
     if section.by is not None and section.by not in table.names:
         raise DataError(f"{path}: the table has no column {shown(section.by)}, which data.split "
                         "names")  # fmt: skip
+    gaps = _without_place(table, section, decision) if section.by and table.complete else ()
     if section.test_path is not None:
         _check_test(base / section.test_path, section, decision)
     decision = advised(decision, split=section.split is not None)
-    decision = replace(decision, notes=(*table.notes, *decision.notes))
+    decision = replace(decision, notes=(*table.notes, *decision.notes, *gaps))
     rows = number_of(decision.rows, "row")
     goal = decision.target if decision.complete else None
     return Look(
@@ -97,6 +98,22 @@ def _check_test(path: Path, section: TableSpec, decision: Decision) -> None:
     has = sample(path, replace(section.reading, expected=names)).names
     if missing := ", ".join(shown(name) for name in names if name not in has):
         raise DataError(f"{path} lacks {missing}, which the table of data.path has")
+
+
+def _without_place(table: Table, section: TableSpec, decision: Decision) -> tuple[str, ...]:
+    """The note of rows that have no value in the column that puts them in order; DataError where
+    it cannot."""
+    from hpsearch.sources.table.order import order_column, without_place
+
+    assert section.by is not None
+    try:
+        column = order_column(table, section.by, section.overrides, "data.split")
+    except DataError as error:
+        raise DataError(f"{section.path}: {error}") from error
+    # Of the decision's columns only rows that have a target are counted.
+    same = (c for c in decision.columns if (c.name, c.kind) == (column.name, column.kind))
+    missing = next(same, column).missing
+    return (without_place(section.by, missing),) if missing else ()
 
 
 def _rarest(table: Table, target: Target) -> int:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from hpsearch.errors import DataError
-from hpsearch.sources.table import arrow
-from hpsearch.sources.table.column import lacking, shown
+from hpsearch.sources.table.column import lacking, number_of, shown
 from hpsearch.sources.table.columns import decide
 from hpsearch.sources.table.rules import Override
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from hpsearch.sources.table.arrow import Rows
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from hpsearch.sources.table.reading import Table
     from hpsearch.sources.table.rules import Overrides
 
-__all__ = ["order_column", "order_of"]
+__all__ = ["order_column", "order_of", "places_of", "without_place"]
 
 
 def order_column(table: Table, name: str, overrides: Overrides, key: str) -> Column:
@@ -49,18 +47,36 @@ def order_column(table: Table, name: str, overrides: Overrides, key: str) -> Col
     return column
 
 
-def order_of(column: Column, table: Table, rows: Rows, key: str) -> NDArray[np.float64]:
-    """Where rows stand in time, (N,): seconds since 1970-01-01, or the column's numbers.
+def places_of(column: Column, table: Table, rows: Rows) -> NDArray[np.float64]:
+    """Where rows stand in time, (N,): seconds since 1970-01-01, or the column's numbers; NaN for a
+    row without a value."""
+    from hpsearch.sources.table import arrow
 
-    Raises DataError for a row without a value.
-    """
     read = arrow.moments_of if column.kind == "date" else arrow.numbers_of
-    order = read(column, table, rows)
+    return read(column, table, rows)
+
+
+def without_place(name: str, count: int, line: int | None = None) -> str:
+    """The note that so many rows are left out, as they have no place in the order."""
+    first = "" if line is None else f", the first in line {line}"
+    return (
+        f"column {shown(name)}: {number_of(count, 'row')} without a value left out{first}, as "
+        "data.split puts rows in order by it"
+    )
+
+
+def order_of(column: Column, table: Table, rows: Rows, key: str) -> NDArray[np.float64]:
+    """The same as `places_of`; DataError for a row without a value."""
+    import numpy as np
+
+    order = places_of(column, table, rows)
     gaps = np.flatnonzero(np.isnan(order))
     if len(gaps):
         row = int(gaps[0]) if rows is None else int(rows[gaps[0]])
+        alone = len(gaps) == 1
         raise DataError(
-            f"column {shown(column.name)}, line {table.line_of(row)}: no value, and {key} puts "
-            "rows in order by it; leave that row out"
+            f"column {shown(column.name)}, line {table.line_of(row)}: no value"
+            f"{'' if alone else f' (in {len(gaps):,} rows)'}, and {key} puts rows in order by it; "
+            f"leave {'that row' if alone else 'those rows'} out"
         )
     return order

@@ -17,7 +17,7 @@ from hpsearch.sources.table.columns import Decision, decide
 from hpsearch.sources.table.encode import Encoder, nothing_left
 from hpsearch.sources.table.inputs import Selection, TableInputs
 from hpsearch.sources.table.look import advised, kind_of
-from hpsearch.sources.table.order import order_column, order_of
+from hpsearch.sources.table.order import order_column, places_of, without_place
 from hpsearch.sources.table.targets import targets
 from hpsearch.sources.table.words import TextEncoder, fit_text
 from hpsearch.spec.task import usual
@@ -60,7 +60,11 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
             raise nothing_left(decision)
         goal = decision.target
         targets_M, rows_M = _targets(goal, table)
-        order = _order(table, section.by, overrides, rows_M) if section.by else None
+        order: NDArray[np.float64] | None = None
+        gaps: tuple[str, ...] = ()
+        if section.by:
+            order, has_place_M, gaps = _order(table, section.by, overrides, rows_M)
+            targets_M, rows_M = targets_M[has_place_M], rows_M[has_place_M]
         groups = _groups(table, section.group, rows_M) if section.group else None
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -91,7 +95,7 @@ def read(section: TableSpec, base: Path, decided: Mapping[str, Any] | None = Non
         own_test=len(test.rows) if test else 0,
         order=order if order is None or not test else np.pad(order, (0, len(test.rows))),
         groups=groups if groups is None or not test else np.pad(groups, (0, len(test.rows))),
-        notes=(*table.notes, *decision.notes),
+        notes=(*table.notes, *decision.notes, *gaps),
         warnings=decision.warnings,
         decided=plain(decision),
     )
@@ -142,10 +146,19 @@ def _both(one: str, other: str) -> str:
     return hashlib.sha256(f"{one} {other}".encode()).hexdigest()
 
 
-def _order(table: Table, name: str, overrides: Overrides, rows: Rows) -> NDArray[np.float64]:
-    """Where rows stand in time, by a column of dates or numbers."""
+def _order(
+    table: Table, name: str, overrides: Overrides, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[str, ...]]:
+    """Where those rows stand in time that have a date or number in a column; which of them have
+    one; and the note of the others."""
     column = order_column(table, name, overrides, "data.split")
-    return order_of(column, table, rows, "data.split")
+    places = places_of(column, table, rows)
+    has_place = ~np.isnan(places)
+    without = rows[~has_place]
+    if not len(without):
+        return places, has_place, ()
+    note = without_place(name, len(without), table.line_of(int(without[0])))
+    return places[has_place], has_place, (note,)
 
 
 def _groups(table: Table, name: str, rows: Rows) -> NDArray[np.int64]:

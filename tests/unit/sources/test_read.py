@@ -14,6 +14,8 @@ import torch
 from hpsearch.errors import DataError
 from hpsearch.sources import dataset
 from hpsearch.sources.dataset import Dataset, DataSettings, load
+from hpsearch.sources.table.look import look
+from hpsearch.sources.table.section import TableSpec
 
 ROWS = 60
 CPU = torch.device("cpu")
@@ -197,14 +199,25 @@ def test_later_rows_are_validated_on_and_the_latest_are_the_test_part(
 
 
 def test_rows_are_not_split_by_a_column_without_an_order(table: Table) -> None:
-    text = csv(
-        {"a": numbers(), "b": cycle("x", "y"), "n": ["", *range(ROWS - 1)], "y": cycle(0, 1)}
-    )
+    text = csv({"a": numbers(), "b": cycle("x", "y"), "y": cycle(0, 1)})
     for by, words in (("b", r"column `b`, which is neither of dates nor of numbers \(boolean\)"),
-                      ("n", "column `n`, line 2: no value"),
                       ("c", "no column `c`, which data.split names")):  # fmt: skip
         with pytest.raises(DataError, match=words):
             table(text, split={"by": by})
+
+
+def test_rows_without_a_place_in_the_order_are_left_out(table: Table, tmp_path: Path) -> None:
+    places = [*range(ROWS)]
+    moments = ["" if row in (7, 20) else f"{row}.5" for row in places]
+    text = csv({"a": [f"{row % 30}.5" for row in places], "day": moments, "y": cycle("1.5", "2.5")})
+    loaded = table(text, split={"by": "day"})
+    assert loaded.record["rows"] == {"train": 40, "validation": 9, "test": 9}
+    note = "column `day`: 2 rows without a value left out, the first in line 9, as data.split"
+    assert any(one.startswith(note) for one in loaded.record["notes"])
+    (tmp_path / "seen.csv").write_text(text)
+    section = TableSpec(source="table", path="seen.csv", target="y", split={"by": "day"})
+    note = "column `day`: 2 rows without a value left out, as data.split"
+    assert any(one.startswith(note) for one in look(section, tmp_path).notes)
 
 
 def test_a_group_is_never_in_two_parts(table: Table) -> None:
