@@ -344,10 +344,11 @@ class Snapshot:
         if self.task is None:
             return None
         data = self.study.data or {"classes": [], "rows": {"validation": 0}}
-        constant = (data.get("baseline") or {}).get("values", {})
+        losses = (data.get("baseline") or {}).get("values", {})
         return Yardstick(
             self.spec.objective, self.task, len(data["classes"]), data["rows"]["validation"],
-            constant.get(self.metric), constant.get(LOSS) if data["classes"] else None,
+            next((value for _, value in self.baselines), None),
+            losses.get(LOSS) if data["classes"] else None,
         )  # fmt: skip
 
     @cached_property
