@@ -16,12 +16,10 @@ from hpsearch.api.opening import absolute_place, named_checkpoints, open_ledger,
 from hpsearch.api.progress import summary
 from hpsearch.api.results import Best, Finish, Picture, Pictures, best_of
 from hpsearch.api.status import detailed
-from hpsearch.api.succession import next_study
 from hpsearch.code import Code, running
 from hpsearch.errors import HpsearchError, NotFoundError, line
 from hpsearch.insight.reader import Reader
 from hpsearch.insight.snapshot import Snapshot, Trial
-from hpsearch.spec import StudySpec
 from hpsearch.store.engine import Database
 
 if TYPE_CHECKING:
@@ -202,11 +200,6 @@ class Stored:
             if folder is not None:
                 album.write(Path(folder), "png", trial)
         return Pictures(pictures)
-
-    def next(self, folder: str | Path = ".") -> StudySpec:
-        """The study that is worth running next, from what the trials have shown; `hpsearch next`
-        writes it to a file. Relative paths in it start at `folder`."""
-        return next_study(self._ledger(), self._name, Path(folder)).spec
 
     @property
     def optuna(self) -> optuna.Study:

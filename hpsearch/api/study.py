@@ -26,6 +26,7 @@ from hpsearch.api.running import make
 from hpsearch.api.sessions import Session
 from hpsearch.api.starting import Start
 from hpsearch.api.stored import Stored
+from hpsearch.api.succession import next_study
 from hpsearch.code import importing
 from hpsearch.errors import CodeError, ConflictError, HpsearchError, StudyFileError
 from hpsearch.fleet import local_devices, spread
@@ -469,6 +470,26 @@ class Study(Stored):
             session = self._begun(shown, workers, device, accept_code=accept_code)
             say_result(session.run(shown), shown)
         return self.verdict
+
+    def next(self) -> Self:
+        """The study that is worth running next, from what the trials have shown: `run` makes it,
+        its `spec` is its definition. `hpsearch next` writes it to a file, with the reasons.
+
+        Raises NotFoundError if no trial has completed, CodeError if it needs your own code and this
+        one was loaded without.
+        """
+        base = Path(self.snapshot().study.base)
+        spec = next_study(self._ledger(), self._name, base).spec
+        function = None if self._definition is None else self._definition.function
+        if spec.needs_code and self._code is None and function is None:
+            raise CodeError(
+                f"study {self._name!r} has its own code, which the next one needs too: load it "
+                "with code=DIR, the folder of the code"
+            )
+        study = type(self).__new__(type(self))
+        study._begin(spec.name, self._url, self._checkpoints)
+        study._take(Definition(spec, base, self._code, function))
+        return study
 
     def _set(self, state: State) -> Self:
         steering.set_state(self._ledger(), self._name, state)

@@ -146,6 +146,13 @@ except hp.HpsearchError as error:
     print(error)
 study.run()
 assert len(study.trials) == 6
+following = study.next()
+assert str(following) == "study own-2: not in the database yet; run() makes it"
+assert len(following.run(workers=1, progress=False).trials) == 6
+try:
+    hp.Study.load("own").next()
+except hp.HpsearchError as error:
+    print(error)
 study.extend(trials=2).run(workers=1)
 assert len(hp.Study.load("own").trials) == 8
 """
@@ -158,6 +165,7 @@ assert len(hp.Study.load("own").trials) == 8
     assert "warning: none of the samplers of this study learns from other trials" in stdout
     assert "trained with " in stdout, "its log"
     assert "the study trains by its own code" in stdout
+    assert "study 'own' has its own code, which the next one needs too: load it with" in stdout
     assert "study own is done: 6 of 6 trials, best error" in stderr
     assert "nothing is left to train" in stderr
     python.whole(8)
