@@ -20,6 +20,7 @@ __all__ = [
     "rate_first",
     "rough",
     "setting",
+    "signed",
     "span",
 ]
 
@@ -33,6 +34,11 @@ def number(value: float | None) -> str:
         return "-"
     whole = 1e4 <= abs(value) < 1e6
     return f"{value:.0f}" if whole else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, in digits as a number has them."""
+    return f"{'+' if value > 0 else ''}{number(value)}"
 
 
 def percent(share: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hpsearch.insight.words import number, signed
 from hpsearch.pictures.canvas import COLOURS, cut, figure, grid, head, short, shown
 from hpsearch.pictures.subject import share
 from hpsearch.spec.task import TASKS
@@ -29,6 +30,8 @@ _LINES = 15
 _COLUMNS = 6
 """Columns of the data, or inputs, that it has."""
 _CELL = 16
+_NAME = 18
+"""Letters of a name above an image; those of a measure are narrower."""
 _TEXT, _WORDS = 60, "words"
 """Letters of a text that are shown, and the head of their column."""
 
@@ -88,7 +91,7 @@ def _worst(subject: Subject, sample: Sample, most: int) -> tuple[NDArray[np.int6
         off = np.asarray(answers.values, np.float64) - truths
         order = np.argsort(-np.abs(off), kind="stable")[:most]
         return order, lambda at: (
-            f"{truths[at]:.4g}", f"{float(answers.values[at]):.4g}", f"{off[at]:+.3g}"
+            number(float(truths[at])), number(float(answers.values[at])), signed(float(off[at]))
         ), "off by"  # fmt: skip
     names = [subject.classes[truth] for truth in truths]
     wrong = np.flatnonzero(
@@ -101,7 +104,7 @@ def _worst(subject: Subject, sample: Sample, most: int) -> tuple[NDArray[np.int6
     order = wrong[np.argsort(odds[wrong, truths[wrong]], kind="stable")][:most]
     return order, lambda at: (
         names[at], str(answers.values[at]), f"{odds[at].max():.2f}"
-    ), "probability"  # fmt: skip
+    ), "its probability"  # fmt: skip
 
 
 def _shown(
@@ -144,12 +147,14 @@ def _of_images(title: str, content: Errors) -> Figure:
     for own, row in zip(flat, content.rows, strict=False):
         assert row.image is not None
         shown(own, row.image, cmap="gray", vmin=0, vmax=1)
-        head(own, _words(content, row))
+        head(own, _words(content, row), most=_NAME + 2)
     return made
 
 
 def _words(content: Errors, row: Wrong) -> list[str]:
-    return [f"true {row.true}", f"said {row.said}", f"{content.measure} {row.why}".strip()]
+    names = [short(f"{what} {name}", _NAME) for what, name in (("true", row.true),
+                                                               ("said", row.said))]  # fmt: skip
+    return [*names, f"{content.measure} {row.why}".strip()]
 
 
 def _of_series(title: str, content: Errors) -> Figure:
@@ -161,7 +166,7 @@ def _of_series(title: str, content: Errors) -> Figure:
         for at, values in enumerate(row.series.T[: len(COLOURS)]):
             name = short(content.columns[at], 12) if content.columns else None
             own.plot(range(1, len(values) + 1), values, color=COLOURS[at], linewidth=1, label=name)
-        head(own, _words(content, row))
+        head(own, _words(content, row), most=_NAME + 2)
     for own in axes[len(content.rows) :]:
         own.set_visible(False)
     axes[0].set_xlabel("step", fontsize=7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpsearch.forecast.pace import Span
-from hpsearch.insight.words import about, duration, rough
+from hpsearch.insight.words import about, duration, rough, signed
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from hpsearch.insight.words import about, duration, rough
 )
 def test_a_length_of_time_has_two_digits_and_one_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(-1510.3, "-1510"), (0.25, "+0.25"), (0.0, "0")])
+def test_a_difference_has_its_sign_and_no_power_of_ten(value: float, text: str) -> None:
+    assert signed(value) == text
 
 
 def test_a_range_names_a_unit_once() -> None:

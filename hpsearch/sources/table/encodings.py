@@ -154,7 +154,8 @@ class NumberInput(_Input):
         scale = self.scale
         value = float(inputs_D[0]) * scale.deviation + scale.mean
         # Single precision has seven digits of the standardised number.
-        return f"{round(value, 5 - math.floor(math.log10(scale.deviation))):.10g}"
+        # Adding 0 takes the sign from a 0.
+        return f"{round(value, 5 - math.floor(math.log10(scale.deviation))) + 0.0:.10g}"
 
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         values_N = arrow.numbers_of(self.column, table, rows)

@@ -95,7 +95,7 @@ CONTENTS: dict[str, tuple[str, Any]] = {
         Errors(
             TITLE,
             tuple(Wrong(at, "4", "9", "0.51", image=_image()) for at in range(11)),
-            "probability",
+            "its probability",
         ),
     ),
     "errors, rows": (
@@ -118,7 +118,7 @@ CONTENTS: dict[str, tuple[str, Any]] = {
                 Wrong(1, "spam", "ham", "0.93", cells=("you have won a _ of the _ in " * 4,)),
                 Wrong(17, "ham", "spam", "0.61", cells=("see you",)),
             ),
-            "probability",
+            "its probability",
             ("words",),
         ),
     ),

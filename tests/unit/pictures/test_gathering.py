@@ -97,6 +97,7 @@ def test_worst_errors_are_wrong_and_the_least_probable_come_first(digits: Any) -
     content = errors.gather(digits)
     assert len(content.rows) == 24
     assert all(row.true != row.said for row in content.rows)
+    assert content.measure == "its probability"
     assert content.rows[0].image.shape == (8, 8)
     sample = digits.sample
     odds = digits.predicted(sample).probabilities[np.arange(len(sample.rows)), sample.targets]

@@ -243,6 +243,7 @@ def test_inputs_are_read_as_the_cells_that_they_were_made_of():
     table = {
         "area": ["62.4", "", *[f"{n}.5" for n in range(38)]],
         "built": [str(1960 + n) for n in range(40)],
+        "floor": [str(n % 9 - 1) for n in range(40)],
         "listed": ["", *[f"2024-02-{1 + n % 28:02}" for n in range(39)]],
         "seen": [f"2024-02-03 {n % 24:02}:30" for n in range(40)],
         "opens": [f"{n % 24:02}:15" for n in range(40)],
