@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -21,31 +20,22 @@ def state_of(name: str, value: Any) -> Any:
 
     Raises TypeError for what is none of these.
     """
-    return _plain(*_asked(name, value))
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    if isinstance(value, np.random.Generator):
+        return _plain(value.bit_generator.state, name)
+    if isinstance(value, random.Random):
+        return _plain(value.getstate(), name)
+    if callable(getattr(value, "state_dict", None)):
+        return _plain(value.state_dict(), f"{name}.state_dict()")
+    return _plain(value, name)
 
 
 def check(name: str, value: Any) -> None:
-    """Raise TypeError for what a checkpoint cannot hold. An object whose state cannot be asked for
-    yet, such as a module that is lazy, is none: it is asked again at a report."""
-    try:
-        asked = _asked(name, value)
-    except Exception:
-        return
-    with contextlib.suppress(ValueError, RuntimeError, MemoryError):
-        _plain(*asked)
-
-
-def _asked(name: str, value: Any) -> tuple[Any, str]:
-    """What an object says of its state, and where that comes from."""
-    if isinstance(value, torch.Generator):
-        return value.get_state(), name
-    if isinstance(value, np.random.Generator):
-        return value.bit_generator.state, name
-    if isinstance(value, random.Random):
-        return value.getstate(), name
-    if callable(getattr(value, "state_dict", None)):
-        return value.state_dict(), f"{name}.state_dict()"
-    return value, name
+    """Raise TypeError for what a checkpoint cannot hold. What a `state_dict` gives is looked at
+    when it is saved: it may take long, or not be there yet, as that of a lazy module."""
+    if not callable(getattr(value, "state_dict", None)):
+        state_of(name, value)
 
 
 def restored(value: Any, state: Any) -> Any:

@@ -143,10 +143,7 @@ class Run:
 
         saved = dict(objects)
         for name, value in objects.items():
-            if (
-                self._objects.get(name) is not value
-            ):  # else it costs what a report does, for nothing
-                check(name, value)
+            check(name, value)
             if name not in self._objects and name in self._start.saved:
                 saved[name] = restored(value, self._start.saved[name])
             elif self._start.whole and name not in self._objects:
