@@ -70,7 +70,8 @@ def _searched(snapshot: Snapshot) -> Answer:
     part = {"validation": "validation ", "test": "test ", "own": ""}[measured_on(snapshot)]
     so_far = " so far" if snapshot.study.state == "open" else ""
     headline = f"Best {part}{snapshot.metric}{so_far} {number(best.value)}"
-    return Answer(headline, tuple(_reserves(snapshot)), "plain")
+    above = all(is_above for _, _, is_above in remarks.baselines(snapshot))
+    return Answer(headline, tuple(_reserves(snapshot)), "plain" if above else "bad")
 
 
 def _reserves(snapshot: Snapshot) -> Iterator[str]:

@@ -130,6 +130,8 @@ def notes(snapshot: Snapshot, trial: Trial) -> Iterator[str]:
         own = verdict["network"].get(snapshot.metric)
         tested = "" if own is None else f"; its own test {snapshot.metric} is {number(own)}"
         yield f"The best of the winner's {count} {where}{tested}."
+        if verdicts.as_good(verdict, snapshot.direction):
+            yield f"{verdicts.headline(verdict, snapshot.direction)}."
         if default := remarks.not_the_default(snapshot):
             yield f"{default[:1].upper()}{default[1:]}."
         if best is not None and (trial.params, trial.off) != (best.params, best.off):

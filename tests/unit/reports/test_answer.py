@@ -107,6 +107,16 @@ def test_a_search_alone_is_no_test(snapshot: Snapshot) -> None:
     assert found.tone == "plain"
 
 
+def test_a_best_trial_that_a_simple_answer_beats_is_no_good_news(snapshot: Snapshot) -> None:
+    baseline = {"name": "majority class no", "values": {"accuracy": 0.7}}
+    data = {**(snapshot.study.data or {}), "baseline": baseline}
+    found = answer(replace(snapshot, study=replace(snapshot.study, data=data)))
+    assert "accuracy 0.7 on validation data, and the best trial is no better than that" in " ".join(
+        found.sentences
+    )
+    assert found.tone == "bad"
+
+
 def test_own_training_code_knows_its_data(sqlite_url: str, tmp_path: Path) -> None:
     trial = Played({"lr": 0.1, "widths": "8-8"}, (0.5, 0.2))
     ledger, _ = played(sqlite_url, tmp_path, OWN, [trial])
