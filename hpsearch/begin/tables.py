@@ -302,7 +302,7 @@ class _Table:
                 f"{texts[0]}}}, network: {{family: text}}"
             )
         ordered = [w for w in self._decision.warnings if "data.split" in w]
-        return remarks + [re.sub(r"^column `(.*?)`: ", r"\1: ", one) for one in ordered[:1]]
+        return remarks + [re.sub(r"^column `(.*?)`: ", r"\1: ", one) for one in ordered[:2]]
 
     def _reasons(self, columns: Sequence[Column]) -> list[str]:
         def why(column: Column) -> str:

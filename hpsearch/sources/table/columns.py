@@ -26,6 +26,7 @@ from hpsearch.errors import DataError
 from hpsearch.sources.table.column import CellError, Column, Notes, Undecided, lacking, shown
 from hpsearch.sources.table.kinds import decide_column
 from hpsearch.sources.table.leaks import leak
+from hpsearch.sources.table.repeats import repeats
 from hpsearch.sources.table.rules import Override, Overrides
 from hpsearch.sources.table.targets import Target, TargetKind, decide_target
 
@@ -113,6 +114,8 @@ def decide(
     used = [column for column in columns if column.inputs and column.kind != "text"]
     if goal is not None and len(used) > 1 and (leaking := leak(table, goal, used, rows)):
         warnings = (leaking, *warnings)
+    if table.complete and (copies := repeats(table, columns)):
+        warnings = (*warnings, copies)
     return Decision(table.rows, table.complete, goal, columns, sentences, warnings)
 
 

@@ -234,7 +234,9 @@ def _of_texts(column: Column, this: Undecided) -> Column:
         return replace(column, kind="text", reason="left out: sentences")
     if kind is None and texts.distinct > max(FEW_VALUES, IDENTIFIER_SHARE * texts.cells):
         remedy = f"{key(this.name, kind='category')} keeps those that repeat"
-        advice = f"; {remedy}" if texts.distinct < texts.cells else ""
+        most = texts.texts(1)[0].cells
+        repeat = most >= frequent(texts.distinct, texts.cells + texts.missing)
+        advice = f"; {remedy}" if repeat else ""
         this.note(f"left out, {texts.distinct:,} different texts in {texts.cells:,} rows{advice}")
         return replace(column, kind="identifier", reason="left out: nearly all differ")
     return _category(column, this)

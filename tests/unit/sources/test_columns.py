@@ -407,9 +407,23 @@ def test_identifiers_are_left_out_with_the_key_that_keeps_them(table):
     made = decision(table(x=[f"C{n:05}" for n in range(100)]))
     assert (made.columns[0].kind, made.columns[0].inputs) == ("identifier", 0)
     assert made.notes[0].endswith("100 different texts in 100 rows"), "nothing repeats to be kept"
-    some = decision(table(x=[f"C{max(n, 3):05}" for n in range(100)]))
+    some = decision(table(x=[f"C{max(n, 9):05}" for n in range(100)]))
     assert some.columns[0].kind == "identifier"
     assert 'kind: "category"' in some.notes[0]
+    few = decision(table(x=[f"C{max(n, 8):05}" for n in range(100)]))
+    assert few.notes[0].endswith("92 different texts in 100 rows"), "none has an input"
+
+
+def test_rows_that_are_copies_are_counted(table):
+    ids, numbers = [f"C{n:05}" for n in range(100)], [f"{n % 60}.5" for n in range(100)]
+    assert not decision(table(x=ids, y=numbers)).warnings
+    rows = [*range(100), 3, 3, 4]
+    made = decision(table(x=[ids[n] for n in rows], y=[numbers[n] for n in rows]))
+    (copies,) = made.warnings
+    assert copies.startswith("3 rows are a copy of another, the same in all columns")
+    assert 'data.split: {group: "x"}' in copies
+    numbers = [numbers[n] for n in rows[:-3]] + ["0.1", "0.2", "0.3"]
+    assert not decision(table(x=[ids[n] for n in rows], y=numbers)).warnings
     assert column(table(x=[f"C{n:05}" for n in range(20)])).kind == "category"
 
 
