@@ -70,10 +70,16 @@ def _family(value: object) -> object:
 def _metric(value: object) -> object:
     """Accepts the name of a metric of any task; that it suits the study's is checked later."""
     for installed in (False, True):
-        names = [m.name for t in TASKS.all(installed=installed).values() for m in t.metrics]
+        tasks = TASKS.all(installed=installed).values()
+        names = tuple(dict.fromkeys(m.name for task in tasks for m in task.metrics))
         if isinstance(value, str) and value in names:
             return value
-    raise PydanticCustomError("one_of", "one of the names", {"names": tuple(dict.fromkeys(names))})
+    by_task = (
+        f"{', '.join(metric.name for metric in task.metrics)} for {task.name}"
+        for task in sorted(tasks, key=lambda task: not task.usual)
+    )
+    expected = f"one of {'; '.join(by_task)}"
+    raise PydanticCustomError("expected", "a metric", {"expected": expected, "names": names})
 
 
 def _stack(value: object) -> object:
