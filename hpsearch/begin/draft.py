@@ -108,6 +108,8 @@ def metric_of(classes: Sequence[str], counts: Sequence[int]) -> tuple[str, str]:
             f"the rows are {rarest[1]}, {percent(commonest[0])} {commonest[1]}"
         )
     ends = dict.fromkeys((percent(rarest[0]), percent(commonest[0])))
-    return "accuracy", (
-        f"accuracy, as the classes are of similar size: each {' to '.join(ends)} of the rows"
-    )
+    why = (
+        "as the classes are of similar size: each" if commonest[0] <= 2 * rarest[0] else
+        "the share of rows classified correctly; the classes have"
+    )  # fmt: skip
+    return "accuracy", f"accuracy, {why} {' to '.join(ends)} of the rows"

@@ -39,7 +39,7 @@ def images(count: int, side: int | None, *, imbalanced: bool = False) -> dict[st
         "blocks": {"min": min(2, most - 1), "max": most} if most > 1 else 1,
         "channels": {"values": [8, 16, 32] if count < 1_000 else [16, 32, 64]},
         "batch_norm": True,
-        "head": "gap",
+        "head": {"values": ["flatten", "gap", "max"], "default": "max"},
         "lr": dict(_RATE),
         "schedule": "cosine",
         "batch_size": {"values": _batches(count)[:3]},

@@ -13,6 +13,7 @@ from PIL import Image
 
 from hpsearch.begin import candidates, draft_of, examples, study_text
 from hpsearch.begin.budget import suited
+from hpsearch.begin.draft import metric_of
 from hpsearch.begin.ranges import guess
 from hpsearch.errors import DataError, NotFoundError, StudyFileError
 from hpsearch.preflight.data_check import check_look
@@ -182,6 +183,15 @@ def test_sentences_alone_are_read_word_by_word(tmp_path: Path) -> None:
     assert (spec.family, spec.data.text) == ("text", "message")
 
 
+def test_classes_are_of_similar_size_where_none_is_twice_another() -> None:
+    assert metric_of("abc", [60, 100, 110])[1].startswith("accuracy, as the classes are of similar")
+    assert metric_of("abc", [60, 100, 140]) == (
+        "accuracy",
+        "accuracy, the share of rows classified correctly; the classes have 20 % to 47 % of the "
+        "rows",
+    )
+
+
 def test_a_folder_a_class(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for kind in ("cat", "dog"):
@@ -192,7 +202,8 @@ def test_a_folder_a_class(tmp_path: Path) -> None:
     text, spec = begun(tmp_path / "pets")
     assert (spec.data.source, spec.data.path, spec.data.size) == ("images", "pets", (24, 32))
     assert spec.family == "cnn"
-    assert {"flip", "crop", "blocks"} <= {*spec.space.names}
+    assert {"flip", "crop", "blocks", "head"} <= {*spec.space.names}
+    assert "head: {values: [flatten, gap, max], default: max}" in text
     assert "# the images' own size, 32 x 24" in text
     for name, side in (("cat/0.png", 8), ("dog/1.png", 40)):
         Image.new("RGB", (side, 24)).save(tmp_path / "pets" / name)
