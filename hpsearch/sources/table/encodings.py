@@ -39,6 +39,8 @@ Floats = NDArray[np.float32]
 
 _DAY_S = 86400.0
 _MEDIAN = "the median is used"
+_FAR = 20
+"""Standard deviations from the mean: of n training rows none can be farther than the root of n."""
 _MOST_REMEMBERED = 1000
 """Rare values that are handed over with a network, so that new ones can be told from them."""
 
@@ -160,7 +162,22 @@ class NumberInput(_Input):
     def _write(self, table: Table, rows: Rows, out_ND: Floats) -> tuple[Missing, str, list[str]]:
         values_N = arrow.numbers_of(self.column, table, rows)
         self.scale.fill(values_N, out_ND[:, 0])
-        return np.isnan(values_N), _MEDIAN, []
+        return np.isnan(values_N), _MEDIAN, self._far(values_N)
+
+    def _far(self, values_N: Values) -> list[str]:
+        """What is said of numbers so far from the training rows' that nothing was learnt there."""
+        mean, deviation = self.scale.mean, self.scale.deviation
+        far_N = np.abs(values_N - mean) > _FAR * deviation
+        if not far_N.any():
+            return []
+        example = f"{values_N[int(np.argmax(far_N))]:.10g}"
+        return [
+            self._remark(
+                f"{int(far_N.sum()):,} of {len(values_N):,} values are far from those that the "
+                f"network learned from (mean {mean:.4g}, standard deviation {deviation:.4g}), such "
+                f"as {example}; its predictions for them are guesses"
+            )
+        ]
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,16 @@ def test_which_values_are_frequent_is_learnt_from_the_training_rows_alone():
     assert said == ("column `x`: left out, no value is frequent in the training rows",)
 
 
+def test_a_number_far_from_all_that_were_learned_is_reported():
+    encoder = fitted(whole(x=[f"{n % 60}.5" for n in range(100)]))
+    _, remarks = encoder.inputs(whole(x=["30.5", "60000", ""]))
+    assert [one for one in remarks if "far" in one] == [
+        "column `x`: 1 of 3 values are far from those that the network learned from (mean 26, "
+        "standard deviation 16.04), such as 60000; its predictions for them are guesses"
+    ]
+    assert not encoder.inputs(whole(x=["90.5", "-20.5"]))[1]
+
+
 def test_where_training_rows_give_other_inputs_than_all_rows_both_are_said():
     table = whole(x=[f"v{n % 25}" if n % 4 else "common" for n in range(320)], y=["1", "2"] * 160)
     decision = decide(table, None, Overrides())
