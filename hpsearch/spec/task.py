@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LOSS", "TASKS", "Baseline", "Loss", "Metric", "Result", "Table", "Target", "Task",
     "beside", "having", "metric_of", "possible", "reconstructing", "training", "usual",
+    "usual_among",
 ]  # fmt: skip
 
 Target = Literal["classes", "numbers", "inputs"]
@@ -304,6 +305,13 @@ def possible(name: str | None) -> tuple[Task, ...]:
     if name is not None:
         return (TASKS[name],)
     return tuple(task for task in TASKS.all(installed=False).values() if task.usual)
+
+
+def usual_among(losses: Sequence[object], task: str | None) -> str | None:
+    """The loss of the task, or of one that is possible, that comes first there of these; None where
+    they are none of its own."""
+    own = (loss.name for task in possible(task) for loss in task.losses)
+    return next((name for name in own if name in losses), None)
 
 
 def beside(name: str | None) -> tuple[Task, ...]:

@@ -8,6 +8,8 @@ that version for good. A study file has no version: what is made of it has the c
    A trial's value is that of its best epoch, a joint search tries the default configuration first,
    and trials under way end with the hours. The source of tables is `table`, which was `csv`; tables
    of version 1 are read by the rules of then, and no trial of them is continued.
+3. The default of a loss that is searched is the task's usual one among its values; it was the one
+   in the middle of the list.
 
 A new key in `models` needs a line in `SINCE_1`, and one of data a line in `_LATER`, or it would be
 written into documents of version 1 and change their digests (`tests/data` holds some). A new fault
@@ -23,7 +25,7 @@ __all__ = ["CURRENT", "FIRST", "OLD_TABLE", "SINCE_1", "completed", "explicit", 
            "reduced"]  # fmt: skip
 
 FIRST = 1
-CURRENT = 2
+CURRENT = 3
 
 SINCE_1: dict[tuple[str, ...], Any] = {
     ("keep",): "last",

@@ -9,6 +9,7 @@ from hpsearch.spec import StudySpec
 from hpsearch.spec.ranges import narrowed, spanned
 from hpsearch.spec.settings import Direction, Value
 from hpsearch.spec.space import Assignment, Choices, Parameter
+from hpsearch.spec.task import LOSS, usual_among
 
 __all__ = ["Done", "around", "centres", "default_point", "distinct", "ranked"]
 
@@ -28,19 +29,24 @@ class Done:
 
 def default_point(spec: StudySpec) -> Assignment:
     """The default configuration: each parameter's default, the setting's own where it has none and
-    that lies in the range, else the middle."""
+    that lies in the range, of losses the task's usual one, else the middle."""
     defaults = spec.vocabulary.defaults
     values: dict[str, Value] = {}
     for parameter in spec.space:
         if parameter.active({**spec.space.constants, **values}):
-            values[parameter.name] = _default(parameter, defaults.get(parameter.name))
+            values[parameter.name] = _default(parameter, defaults.get(parameter.name), spec)
     return values
 
 
-def _default(parameter: Parameter, default: Value) -> Value:
+def _default(parameter: Parameter, default: Value, spec: StudySpec) -> Value:
+    domain = parameter.domain
     if parameter.default is not None:
         return parameter.default
-    return default if parameter.domain.contains(default) else parameter.domain.at(0.5)
+    if domain.contains(default):
+        return default
+    if parameter.name == LOSS and spec.data and isinstance(domain, Choices) and spec.version > 2:
+        return usual_among(domain.values, spec.task) or domain.at(0.5)
+    return domain.at(0.5)
 
 
 def ranked(done: Sequence[Done], direction: Direction) -> list[Done]:

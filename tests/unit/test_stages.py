@@ -420,6 +420,34 @@ def test_an_early_ticket_is_drawn_as_one_of_the_polish(spec) -> None:
     assert Stage.from_json(json.loads(json.dumps(early.as_json())), study.space) == early
 
 
+@pytest.mark.parametrize(
+    ("task", "losses", "usual", "before"),
+    [
+        ("regression", "[mse, l1, huber]", "mse", "l1"),
+        ("regression", "['own.py:a', 'own.py:b', mse]", "mse", "own.py:b"),
+        ("regression", "['own.py:a', 'own.py:b']", "own.py:b", "own.py:b"),
+        ("regression", "[mse, l1, null]", None, None),
+        ("regression", "[mse, l1, huber], default: huber", "huber", "huber"),
+        ("classification", "[focal, 'own.py:a', cross_entropy]", "cross_entropy", "own.py:a"),
+        ("null", "[mse, 'own.py:a']", "mse", "own.py:a"),
+    ],
+)
+def test_the_default_of_a_searched_loss_is_the_usual_one(
+    spec, tmp_path: Path, task: str, losses: str, usual: str | None, before: str | None
+) -> None:
+    (tmp_path / "own.py").write_text("def a(outputs, targets): ...\ndef b(outputs, targets): ...\n")
+    metric = "accuracy" if task == "classification" else "rmse"
+    study = spec(**{
+        "{source: digits}":
+            f"{{source: table, path: a.csv, target: y, task: {task}}}\nmetric: {metric}",
+        "    optimizer: {": f"    loss: {{values: {losses}}}\n    optimizer: {{",
+    })  # fmt: skip
+    assert default_point(study)["loss"] == usual
+    earlier = StudySpec.from_document({**study.document, "version": 2})
+    assert default_point(earlier)["loss"] == before, "a study keeps what it began with"
+    assert study.under(2) == earlier, "the same file continues it"
+
+
 def test_without_a_result_an_early_ticket_is_drawn_around_the_default(spec) -> None:
     study = spec()
     early = outline.early(study, walked(study, [])[:1], [Done(0, BEST, None)], 12)

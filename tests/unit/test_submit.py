@@ -12,7 +12,7 @@ from hpsearch.api.submit import submit
 from hpsearch.errors import ConflictError, DataError, StudyFileError
 from hpsearch.preflight.sizing import sized
 from hpsearch.sources.opening import open_data
-from hpsearch.spec import StudySpec, load
+from hpsearch.spec import StudySpec, load, versions
 from hpsearch.store import study_rows
 from hpsearch.store.engine import Database
 from hpsearch.store.ledger import Ledger
@@ -51,7 +51,7 @@ def put(
 
 def test_a_new_study_is_of_the_current_version(ledger: Ledger, tmp_path: Path) -> None:
     study, new = submit(ledger, read(tmp_path), tmp_path)
-    assert (study.document["version"], new) == (2, True)
+    assert (study.document["version"], new) == (versions.CURRENT, True)
     assert submit(ledger, read(tmp_path), tmp_path) == (study, False)
 
 
@@ -83,7 +83,7 @@ def test_another_content_is_refused_line_by_line(
 
 def test_one_of_a_later_version_is_an_error_in_a_line(ledger: Ledger, tmp_path: Path) -> None:
     put(ledger, tmp_path, 2, {"version": 9})
-    with pytest.raises(StudyFileError, match=r"version: expected 1 to 2.*got 9"):
+    with pytest.raises(StudyFileError, match=r"version: expected 1 to 3.*got 9"):
         submit(ledger, read(tmp_path), tmp_path)
 
 

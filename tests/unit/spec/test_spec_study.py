@@ -279,10 +279,12 @@ name: base
     def test_is_stable_over_releases(self, read, study):
         # Studies in databases are known by it: a change here needs a word in the changelog.
         assert read(study()).digest == DIGEST
+        assert read(study()).under(2).digest == DIGEST_2
         assert read(study()).under(1).digest == DIGEST_1
 
 
-DIGEST = "f4e1b68a8960420f8c9a44b5ee1ebac9518a2d6d83813483aeb99f0a4dfd2222"
+DIGEST = "eedff51237e401fa34d96d6de08d0fc95f44b62006374b3e92303e7d4644e064"
+DIGEST_2 = "f4e1b68a8960420f8c9a44b5ee1ebac9518a2d6d83813483aeb99f0a4dfd2222"
 DIGEST_1 = "f266ba286a7bf21567e328f5535ad77c9d052532ffb61381fcda2b61ba5aa1e6"
 
 

@@ -50,7 +50,7 @@ class TestCurrent:
     def test_no_default_is_written(self, read, text) -> None:
         spec = read(text)
         document = spec.document
-        assert document["version"] == 2
+        assert document["version"] == versions.CURRENT
         assert stored(spec) == spec
         assert "retry" not in document
         assert "sanity" not in document["search"]
@@ -60,7 +60,7 @@ class TestCurrent:
 
     def test_of_a_study_that_says_next_to_nothing(self, read, study) -> None:
         assert read(study()).document == {
-            "version": 2,
+            "version": versions.CURRENT,
             "name": "base",
             "data": {"source": "digits", "task": "classification", "test": 0.15},
             "network": {"family": "mlp"},
@@ -87,12 +87,12 @@ class TestCurrent:
     def test_a_default_that_is_spelled_out_changes_no_digest(self, read, study, snippet) -> None:
         assert read(study(snippet)).digest == read(study()).digest
 
-    @pytest.mark.parametrize("version", [0, 3, "2", True, None, 2.0])
+    @pytest.mark.parametrize("version", [0, 4, "2", True, None, 2.0])
     def test_of_an_unknown_version(self, read, version) -> None:
         with pytest.raises(StudyFileError) as caught:
             StudySpec.from_document(read(FULL).document | {"version": version})
         assert str(caught.value).splitlines()[-1] == (
-            'study "digits-1" in the database: version: expected 1 to 2, which this hpsearch '
+            'study "digits-1" in the database: version: expected 1 to 3, which this hpsearch '
             f"knows; got {json.dumps(version)}"
         )
 
@@ -129,7 +129,7 @@ class TestLaterKeys:
     def test_a_file_that_names_none_is_the_study_that_is_there(self, read, study) -> None:
         spec = read(study("search: {seed: 3}"))
         assert spec.under(1) == stored(spec.under(1)) == read(study("search: {seed: 3}")).under(1)
-        assert spec.under(2) is spec
+        assert spec.under(versions.CURRENT) is spec
 
     @pytest.mark.parametrize(
         ("snippet", "line"),
