@@ -196,11 +196,10 @@ def subject(found: dict[str, Any]) -> Iterator[str]:
     """What is searched, networks or own code, and the data: block by block."""
     head = "key", "meaning", "default"
     yield "## network\n"
-    family, own = found["properties"]["network"]["anyOf"][:2]
-    del own["properties"]["family"]
-    for one in (own, family):  # either has the one that it needs
-        del one["required"]
-    yield table(head, (*keys({}, family), *keys({}, own)))
+    # Either has the key that it needs.
+    family, own = (one["properties"] for one in found["properties"]["network"]["anyOf"][:2])
+    either = {**family, **{name: key for name, key in own.items() if name != "family"}}
+    yield table(head, keys({}, {"properties": either}))
     yield NETWORK
     for name in ("train", "resources"):
         yield f"## {name}\n"
