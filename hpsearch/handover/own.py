@@ -1,6 +1,6 @@
 """What own training code saved in its best epoch, in a folder of its own.
 
-DIR/run.json     the study, the function, the parameters, the seed and what was reported
+DIR/run.json     the study, the function, the parameters and what was reported
 DIR/state.pt     of a function, what `run.save` had: `torch.load(PATH, weights_only=True)` gives it
                  by name
 DIR/checkpoint   of a command, the files that it had in its folder for checkpoints, if any

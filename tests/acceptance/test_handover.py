@@ -45,7 +45,8 @@ def test_a_fresh_process_gives_the_figure_of_the_finish(command: Command) -> Non
     said = command.run("best", "s", "--save", "net").stderr
     kept = command.json("best", "s")["network"]
     use = "predict with it: hpsearch predict net FILE"
-    assert said == f"the network of trial {kept['number']} is in net; {use}\n"
+    # Its rows are drawn at random: whether it is better than the mean is another test's question.
+    assert said.startswith(f"the network of trial {kept['number']} is in net; {use}\n")
     verdict = command.json("status", "s")["final"]
     assert command.json("predict", "net", "--test") == verdict["network"]
     config = json.loads((command.folder / "net/config.json").read_text())
