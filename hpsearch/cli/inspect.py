@@ -115,7 +115,8 @@ def status(
             show.note(f"study {study.name}: {why}")
         if name:
             people.attendance(snapshots[0], workers)
-            _tell_silence(ledger, name)
+            if snapshots[0].running and snapshots[0].spec.train is not None:
+                _tell_silence(ledger, name)
             show.leader(snapshots[0])
             show.left(snapshots[0])
             show.sanity(snapshots[0])

@@ -184,7 +184,8 @@ def trials(snapshot: Snapshot, order: Sequence[str]) -> tuple[Sequence[str], tup
     there is room the others, or of the last ones where none completed; with those parameters that
     come first in `order`, as many as a page has room for."""
     completed = snapshot.searched
-    rest = [t for t in snapshot.trials if t.stage != FINAL and t not in completed]
+    complete = {trial.number for trial in completed}
+    rest = [t for t in snapshot.trials if t.stage != FINAL and t.number not in complete]
     shown = (*completed, *rest)[:_TOP] if completed else snapshot.trials[-_TOP:]
     if snapshot.handed is not None:
         shown = (snapshot.handed, *shown)

@@ -171,14 +171,14 @@ def _ended_as(reason: str) -> sa.ColumnElement[bool]:
 
 def _not_run_again(connection: sa.Connection, study: Study, *where: Any) -> Sequence[Any]:
     """(number, draw index) of tickets that became such trials and that no other runs again."""
-    again = tickets.alias()
-    run_again = sa.exists().where(
-        again.c.study_id == tickets.c.study_id, again.c.retry_of == tickets.c.number
+    again = tickets.alias()  # all at once: no index finds who runs a ticket again
+    run_again = sa.select(again.c.retry_of).where(
+        again.c.study_id == study.study_id, again.c.retry_of.is_not(None)
     )
     return connection.execute(
         sa.select(tickets.c.number, tickets.c.origin)
         .join(TRIALS, TRIALS.c.trial_id == tickets.c.trial_id)
-        .where(tickets.c.study_id == study.study_id, ~run_again, *where)
+        .where(tickets.c.study_id == study.study_id, tickets.c.number.not_in(run_again), *where)
         .order_by(tickets.c.number)
     ).all()
 
